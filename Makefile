@@ -1,0 +1,48 @@
+# Everything runs in .venv, which `setup` makes from the hash-locked requirements, and makes again
+# only when these, or a pyproject.toml, change. PYTHON=... names the Python to make it from.
+
+# Processes that run tests.
+JOBS ?= 2
+# What `make test` and `make bench` run.
+TESTS ?=
+BENCH ?= hop
+
+BIN := .venv/bin
+PACKAGES := shared $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml))
+LOCKED := requirements/bootstrap.txt requirements/dev.txt $(PACKAGES:%=%/pyproject.toml)
+STAMP := .venv/.setup-$(shell cat $(LOCKED) | cksum | cut -d' ' -f1)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+
+setup: $(STAMP) ## make .venv with everything that the other targets need
+
+demo: setup ## start the mesh, ingest the examples, run three tasks, show what happened
+	@$(BIN)/motet demo
+
+test: setup ## run the tests, or those named in TESTS=
+	@$(BIN)/pytest -n $(JOBS) $(TESTS)
+
+lint: setup ## check style, format, types and layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+	$(BIN)/lint-imports --no-logo
+
+bench: setup ## run the benchmark named in BENCH=, `hop` unless told otherwise
+	@$(BIN)/python -m benchmarks $(BENCH)
+
+lock: setup ## lock third parties anew after a pyproject.toml changed; UPGRADE=1 takes newer versions
+	requirements/compile.sh $(if $(UPGRADE),--upgrade)
+	$(MAKE) --no-print-directory setup
+
+clean: ## remove .venv and everything else that is made, except downloaded models
+	rm -rf .venv .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find shared services tests benchmarks examples -name __pycache__ -prune -exec rm -rf {} +
+
+$(STAMP):
+	@requirements/install.sh $(PACKAGES)
+	@rm -f .venv/.setup-* && touch $@

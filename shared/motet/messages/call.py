@@ -1,0 +1,82 @@
+"""Calls: work that one agent delegates to another, and its outcome.
+
+The body of a call is the skill's own input type; who calls, for which task, until when and with
+what budget rides in headers. The outcome is a `CallResult`, written once to the ledger.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from motet.messages.base import Message, Timestamp, Token, now
+from motet.messages.blob import BlobRef
+from motet.messages.budget import Usage
+from motet.messages.fault import Fault
+
+__all__ = ["CallClaim", "CallResult", "DeadLetter"]
+
+
+class CallResult(Message):
+    """The one outcome of a call."""
+
+    kind: Literal["result"] = "result"
+    task: Token
+    call: Token
+    agent: str
+    skill: str
+    ok: bool
+    output: Any = None
+    """The skill's output as JSON, when `ok` and small enough to travel."""
+    blob: BlobRef | None = None
+    """The output in the object store, when it is large."""
+    fault: Fault | None = None
+    """Why there is no output."""
+    usage: Usage = Usage()
+    """What the call and everything below it spent."""
+    attempts: int = Field(default=1, ge=0)
+    """Deliveries that it took; 0 when it was never handled."""
+    started_at: Timestamp = Field(default_factory=now)
+    """When the last attempt began."""
+    finished_at: Timestamp = Field(default_factory=now)
+
+    @model_validator(mode="after")
+    def _fault_or_output(self) -> Self:
+        if self.ok == (self.fault is not None):
+            raise ValueError("a result has a fault exactly when it is not ok")
+        return self
+
+
+class CallClaim(Message):
+    """Who is at work on a call that takes long; replaced by its `CallResult`."""
+
+    kind: Literal["claim"] = "claim"
+    task: Token
+    call: Token
+    sequence: int
+    """The stream sequence of the message that is being handled: any other message with this
+    call's id is a duplicate."""
+    attempt: int
+    instance: str
+    """The process that is at work."""
+
+
+class DeadLetter(Message):
+    """What could not be done, and why, ready to be replayed."""
+
+    subject: str
+    """Where the message was published."""
+    stream: str
+    sequence: int
+    """Its place in that stream."""
+    body: str
+    """The message's bytes, Base64."""
+    body_blob: BlobRef | None = None
+    """The bytes in the object store, when they are too many; `body` is then empty."""
+    headers: dict[str, str] = Field(default_factory=dict)
+    fault: Fault
+    attempts: int
+    task: str | None = None
+    call: str | None = None
+    at: Timestamp = Field(default_factory=now)

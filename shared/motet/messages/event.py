@@ -1,0 +1,128 @@
+"""Events: everything that happens in a task, in order.
+
+Published on `motet.event.<task>.<kind>`; the stream sequence is the cursor from which a reader
+goes on. `Event` is the discriminated union of all kinds.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter
+
+from motet.messages.base import Message, Timestamp, Token, Value, now
+from motet.messages.budget import Usage
+from motet.messages.fault import Fault
+from motet.messages.task import Answer, TaskState
+
+__all__ = [
+    "EVENT",
+    "CallFinished",
+    "CallRetried",
+    "CallStarted",
+    "Event",
+    "PlanMade",
+    "PlannedStep",
+    "Progress",
+    "StateChanged",
+]
+
+
+class _Event(Message):
+    task: Token
+    at: Timestamp = Field(default_factory=now)
+
+
+class StateChanged(_Event):
+    """The task entered a state."""
+
+    kind: Literal["state"] = "state"
+    state: TaskState
+    answer: Answer | None = None
+    fault: Fault | None = None
+    usage: Usage = Usage()
+
+
+class PlannedStep(Value):
+    """One step of a plan."""
+
+    id: Token
+    skill: str
+    """`agent.skill`."""
+    purpose: str
+    """What the step is for, in a phrase."""
+    needs: tuple[str, ...] = ()
+    """Steps whose results it takes."""
+
+
+class PlanMade(_Event):
+    """The planner decided, or decided anew, what to do."""
+
+    kind: Literal["plan"] = "plan"
+    revision: int = Field(default=1, ge=1)
+    """1 for the first plan."""
+    steps: tuple[PlannedStep, ...]
+    reason: str | None = None
+    """Why the plan was made anew."""
+
+
+class CallStarted(_Event):
+    """A call was handed over."""
+
+    kind: Literal["call_started"] = "call_started"
+    call: Token
+    parent: Token | None = None
+    """The call that delegated it; None for the task itself."""
+    caller: str
+    """The delegating agent."""
+    skill: str
+    """`agent.skill`."""
+    step: str
+    """The caller's own name for it."""
+
+
+class CallRetried(_Event):
+    """An attempt failed and another will follow."""
+
+    kind: Literal["call_retried"] = "call_retried"
+    call: Token
+    skill: str
+    attempt: int
+    """The attempt that failed, from 1."""
+    delay_s: float
+    """Seconds until the next."""
+    fault: Fault
+
+
+class CallFinished(_Event):
+    """A call has its outcome."""
+
+    kind: Literal["call_finished"] = "call_finished"
+    call: Token
+    skill: str
+    ok: bool
+    fault: Fault | None = None
+    duration_s: float = Field(ge=0)
+    """Seconds from hand-over to outcome, as the caller saw it."""
+    usage: Usage = Usage()
+
+
+class Progress(_Event):
+    """Something that a handler wants known while it works."""
+
+    kind: Literal["progress"] = "progress"
+    call: Token
+    skill: str
+    message: str
+    """For people."""
+    data: dict[str, Any] = Field(default_factory=dict)
+    """For programs."""
+
+
+Event = Annotated[
+    StateChanged | PlanMade | CallStarted | CallRetried | CallFinished | Progress,
+    Field(discriminator="kind"),
+]
+
+EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+"""Reads any event."""

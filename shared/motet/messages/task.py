@@ -1,0 +1,134 @@
+"""Tasks: what people submit, and what becomes of it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints
+
+from motet.messages.base import Message, Timestamp, Token, Value, now
+from motet.messages.blob import BlobRef
+from motet.messages.budget import Budget, Usage
+from motet.messages.fault import Fault
+
+__all__ = [
+    "TERMINAL_STATES",
+    "Answer",
+    "CancelRequest",
+    "Citation",
+    "Task",
+    "TaskRecord",
+    "TaskState",
+]
+
+
+class TaskState(StrEnum):
+    """Where a task is in its life. The last four are terminal and never change."""
+
+    SUBMITTED = "submitted"
+    PLANNING = "planning"
+    RUNNING = "running"
+    WAITING = "waiting"
+    EVALUATING = "evaluating"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether nothing can change any more."""
+        return self in TERMINAL_STATES
+
+
+TERMINAL_STATES = frozenset(
+    {TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED, TaskState.EXPIRED}
+)
+
+
+class Task(Message):
+    """Something that somebody wants done. `{"goal": "..."}` is a whole task."""
+
+    id: Token | None = None
+    """Chosen by the submitter, which makes submitting idempotent; None lets the mesh choose
+    `task-<sequence of the submission in the stream TASKS>`."""
+    goal: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)]
+    """What is wanted, in plain words."""
+    inputs: tuple[BlobRef, ...] = Field(default=(), max_length=64)
+    """Files that belong to the task."""
+    strategy: Literal["auto", "plan", "deep"] = "auto"
+    """How to go about it."""
+    deadline_s: float | None = Field(default=None, gt=0, le=30 * 24 * 3600)
+    """Seconds from its acceptance after which it expires; None takes the mesh's default."""
+    budget: Budget = Budget()
+    """Limits; what is None takes the mesh's default."""
+    labels: dict[str, str] = Field(default_factory=dict, max_length=32)
+    """The submitter's own marks; carried along, never interpreted."""
+
+
+class Citation(Value):
+    """Where a statement of an answer comes from."""
+
+    number: int = Field(ge=1)
+    """The number in the answer's text, as in `[1]`."""
+    passage_id: str
+    """The passage."""
+    source: str
+    """Its document."""
+    title: str
+    """The document's title."""
+    quote: str
+    """The passage's own words."""
+    start: int = Field(default=0, ge=0)
+    """Offset of the passage's first character in the document."""
+    end: int = Field(default=0, ge=0)
+    """Offset after its last character."""
+    supported: bool = True
+    """Whether a check found the cited statement in the passage."""
+
+
+class Answer(Message):
+    """What a task gives."""
+
+    text: str
+    """For people; citations are marked `[n]`."""
+    answered: bool = True
+    """False when the evidence does not hold an answer; `text` then says so."""
+    citations: tuple[Citation, ...] = ()
+    data: dict[str, Any] = Field(default_factory=dict)
+    """The results of steps for programs, such as a computed value."""
+
+
+class CancelRequest(Message):
+    """Asks that a task and everything it delegated stop."""
+
+    task: Token
+    reason: str = Field(default="", max_length=1000)
+    """Who asked and why."""
+
+
+class TaskRecord(Message):
+    """A task's state of record, in the bucket `tasks`."""
+
+    id: Token
+    task: Task | None
+    """None when what was submitted could not be read."""
+    state: TaskState
+    sequence: int = Field(default=0, ge=0)
+    """The submission's place in the stream TASKS."""
+    answer: Answer | None = None
+    """Set once succeeded."""
+    fault: Fault | None = None
+    """Why it failed, expired or was cancelled."""
+    usage: Usage = Usage()
+    """What the whole task spent."""
+    attempts: int = Field(default=0, ge=0)
+    """How many times a planner took it up."""
+    accepted_at: Timestamp = Field(default_factory=now)
+    """When the submission was stored."""
+    updated_at: Timestamp = Field(default_factory=now)
+    deadline: Timestamp | None = None
+    """When it expires."""
+    traceparent: str | None = None
+    """W3C trace context of the task's root span; its trace is the task's trace."""

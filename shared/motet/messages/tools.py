@@ -1,0 +1,132 @@
+"""Tools: what the `tool_executor` agent takes and gives."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from motet.messages.base import Message, Value
+
+__all__ = [
+    "CalculateRequest",
+    "CalculateResult",
+    "ConvertRequest",
+    "ConvertResult",
+    "DateRequest",
+    "DateResult",
+    "Table",
+    "TableLookupRequest",
+    "TableLookupResult",
+]
+
+
+class CalculateRequest(Message):
+    """Exact arithmetic."""
+
+    # Models write numbers where text is asked for.
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
+    expression: str = Field(min_length=1, max_length=1000)
+    """Such as `(1250 - 980) / 980 * 100` or `revenue * 0.2`: + - * / // % **, parentheses, and
+    abs, min, max, sum, mean, round (halves away from zero), floor, ceil, sqrt. `12%` is 0.12, and
+    `^` is a power."""
+    variables: dict[str, str] = Field(default_factory=dict, max_length=64)
+    """Values of names in the expression, as the text has them: `"1,250.50"`, `"$3.2 million"`,
+    `"12%"`."""
+
+
+class CalculateResult(Message):
+    """An exact value."""
+
+    value: str
+    """Exact when `exact`; otherwise rounded to 28 significant digits."""
+    exact: bool
+    """Whether `value` is the mathematical value (a quotient such as 1/3 is not)."""
+    fraction: str | None = None
+    """The value as a reduced fraction, such as `1/3`; None when it is irrational, or was rounded
+    on the way."""
+    expression: str
+    """The expression with its variables filled in."""
+
+
+class ConvertRequest(Message):
+    """Converts a quantity between units."""
+
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
+    value: str = Field(min_length=1, max_length=64)
+    """A decimal number, such as `26.2`."""
+    from_unit: str = Field(min_length=1, max_length=64)
+    """Such as `mile`, `km/h`, `degC`."""
+    to_unit: str = Field(min_length=1, max_length=64)
+    """The unit that is wanted."""
+
+
+class ConvertResult(Message):
+    """A converted quantity."""
+
+    value: str
+    """The converted number, to at most 28 significant digits."""
+    unit: str
+    """Its unit, as it was asked for."""
+
+
+class DateRequest(Message):
+    """Arithmetic on dates."""
+
+    operation: Literal["add", "difference", "weekday", "business_days"]
+    """`add` moves `date` by the given amounts; `difference` and `business_days` count days from
+    `date` to `other` (the first excluded, the last included; negative when `other` is earlier);
+    `weekday` names the day. Business days are Mondays to Fridays; holidays are not known."""
+    date: str = Field(min_length=1, max_length=64)
+    """ISO 8601, or as people write it: `3 March 2024`; or `today`, `tomorrow`, `yesterday`."""
+    other: str | None = Field(default=None, max_length=64)
+    """The second date, for `difference` and `business_days`."""
+    years: int = Field(default=0, ge=-10_000, le=10_000)
+    """For `add`, as all amounts: years and months first, to the month's last day at most."""
+    months: int = Field(default=0, ge=-100_000, le=100_000)
+    weeks: int = Field(default=0, ge=-100_000, le=100_000)
+    days: int = Field(default=0, ge=-1_000_000, le=1_000_000)
+    business_days: int = Field(default=0, ge=-1_000_000, le=1_000_000)
+    """Counted after all others."""
+    time_zone: str | None = Field(default=None, max_length=64)
+    """IANA name of the time zone that `today` is meant in, such as `Europe/Berlin`."""
+
+
+class DateResult(Message):
+    """A date or a span of days."""
+
+    date: str | None = None
+    """ISO 8601 date, for `add` and `weekday`."""
+    days: int | None = None
+    """A number of days, for `difference` and `business_days`."""
+    elapsed: str | None = None
+    """The same span in calendar units, such as `2 years 3 months 1 day`, for `difference`."""
+    weekday: str | None = None
+    """The English name of the day, for `weekday` and `add`."""
+
+
+class Table(Value):
+    """A table as text."""
+
+    columns: tuple[str, ...] = Field(min_length=1, max_length=200)
+    rows: tuple[tuple[str, ...], ...] = Field(max_length=10_000)
+
+
+class TableLookupRequest(Message):
+    """Looks values up in a table, given as such or as Markdown or CSV text."""
+
+    table: Table | str
+    """The table; of a longer text, its first Markdown table."""
+    where: dict[str, str] = Field(default_factory=dict, max_length=32)
+    """Column and the value it must have, compared without regard to case and spaces."""
+    select: tuple[str, ...] = ()
+    """Columns to return; empty means all."""
+
+
+class TableLookupResult(Message):
+    """The rows that were found."""
+
+    table: Table
+    """The matching rows."""
