@@ -1,0 +1,186 @@
+"""Metrics: tasks, calls, waits, retries, dead letters, tokens and cost, per agent and skill.
+
+Without a reader every method returns after one comparison, so callers need not ask whether metrics
+are wanted. Durations are in seconds, costs in US dollars.
+
+What begins with `gen_ai.` is defined in semantic-conventions-genai v0.1.0 (`client-inference.md`,
+`client-embeddings.md`, `gen-ai-token-metrics.md` in `docs/gen-ai/`), which also gives the bucket
+boundaries of models. Those of the bus are the ones of `messaging.process.duration`
+(semantic-conventions v1.45.0), extended on both sides.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from opentelemetry.metrics import Meter
+
+from motet.messages import Usage
+from motet.telemetry import names
+
+__all__ = ["Instruments"]
+
+_BUS_SECONDS: Final = (
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300,
+)  # fmt: skip
+_MODEL_SECONDS: Final = (
+    0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,
+)  # fmt: skip
+_TOKENS: Final = (
+    1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864,
+)  # fmt: skip
+
+
+class Instruments:
+    """What the bus, the agents and the models count."""
+
+    def __init__(self, meter: Meter, *, enabled: bool = True) -> None:
+        self.enabled = enabled
+        """Whether anybody reads."""
+        self._tasks = meter.create_counter(
+            names.METRIC_TASKS, "{task}", "Tasks that ended, by state."
+        )
+        self._task_duration = meter.create_histogram(
+            names.METRIC_TASK_DURATION,
+            "s",
+            "From a task's acceptance to its end.",
+            explicit_bucket_boundaries_advisory=_MODEL_SECONDS,
+        )
+        self._calls = meter.create_counter(
+            names.METRIC_CALLS, "{call}", "Attempts at calls, by outcome."
+        )
+        self._active = meter.create_up_down_counter(
+            names.METRIC_CALLS_ACTIVE, "{call}", "Calls that are being worked on."
+        )
+        self._queue_wait = meter.create_histogram(
+            names.METRIC_QUEUE_WAIT,
+            "s",
+            "From a call's publishing to the start of its first attempt.",
+            explicit_bucket_boundaries_advisory=_BUS_SECONDS,
+        )
+        self._handler_time = meter.create_histogram(
+            names.METRIC_HANDLER_TIME,
+            "s",
+            "How long a handler worked on one attempt.",
+            explicit_bucket_boundaries_advisory=_BUS_SECONDS,
+        )
+        self._retries = meter.create_counter(
+            names.METRIC_RETRIES, "{attempt}", "Attempts that failed and are followed by another."
+        )
+        self._dead = meter.create_counter(
+            names.METRIC_DEAD_LETTERS, "{message}", "Messages that became dead letters."
+        )
+        self._cost = meter.create_counter(names.METRIC_COST, "{USD}", "Cost of models.")
+        self._input_tokens = meter.create_counter(
+            names.METRIC_INPUT_TOKENS,
+            "{token}",
+            "The number of input (prompt) tokens used, including cached tokens.",
+        )
+        self._output_tokens = meter.create_counter(
+            names.METRIC_OUTPUT_TOKENS,
+            "{token}",
+            "The number of output (completion) tokens used, including reasoning tokens.",
+        )
+        self._inference_duration = meter.create_histogram(
+            names.METRIC_INFERENCE_DURATION,
+            "s",
+            "GenAI client inference operation duration.",
+            explicit_bucket_boundaries_advisory=_MODEL_SECONDS,
+        )
+        self._embeddings_duration = meter.create_histogram(
+            names.METRIC_EMBEDDINGS_DURATION,
+            "s",
+            "GenAI client embeddings operation duration.",
+            explicit_bucket_boundaries_advisory=_MODEL_SECONDS,
+        )
+        self._embeddings_tokens = meter.create_histogram(
+            names.METRIC_EMBEDDINGS_TOKENS,
+            "{token}",
+            "The number of input tokens of an embeddings operation.",
+            explicit_bucket_boundaries_advisory=_TOKENS,
+        )
+        self._tool_duration = meter.create_histogram(
+            names.METRIC_TOOL_DURATION,
+            "s",
+            "How long a tool ran.",
+            explicit_bucket_boundaries_advisory=_MODEL_SECONDS,
+        )
+
+    def task_ended(self, state: str, duration_s: float) -> None:
+        """A task reached a terminal state, `duration_s` after it was accepted."""
+        if self.enabled:
+            attributes = {names.STATE: state}
+            self._tasks.add(1, attributes)
+            self._task_duration.record(duration_s, attributes)
+
+    def call_started(self, agent: str, skill: str, queue_wait_s: float | None = None) -> None:
+        """An attempt begins; `queue_wait_s` is given at the first. `call_ended` must follow."""
+        if self.enabled:
+            attributes = {names.AGENT: agent, names.SKILL: skill}
+            self._active.add(1, attributes)
+            if queue_wait_s is not None:
+                self._queue_wait.record(max(0.0, queue_wait_s), attributes)
+
+    def call_ended(self, agent: str, skill: str, outcome: str, handler_s: float) -> None:
+        """An attempt ended; `outcome` is `ok` or the fault's type."""
+        if self.enabled:
+            attributes = {names.AGENT: agent, names.SKILL: skill}
+            self._active.add(-1, attributes)
+            attributes = {**attributes, names.OUTCOME: outcome}
+            self._calls.add(1, attributes)
+            self._handler_time.record(handler_s, attributes)
+
+    def call_retried(self, agent: str, skill: str, fault: str) -> None:
+        """An attempt failed with a fault of type `fault` and another will follow."""
+        if self.enabled:
+            self._retries.add(1, {names.AGENT: agent, names.SKILL: skill, names.ERROR_TYPE: fault})
+
+    def dead_letter(self, agent: str, skill: str, fault: str) -> None:
+        """A message became a dead letter; agent and skill may be empty (a bad submission)."""
+        if self.enabled:
+            self._dead.add(1, {names.AGENT: agent, names.SKILL: skill, names.ERROR_TYPE: fault})
+
+    def model_used(
+        self,
+        operation: str,
+        provider: str,
+        model: str,
+        duration_s: float,
+        usage: Usage,
+        *,
+        agent: str = "",
+        skill: str = "",
+        error: str | None = None,
+    ) -> None:
+        """A request to a model ended, with the fault type `error` or None.
+
+        `operation` is `names.OPERATION_CHAT` or `names.OPERATION_EMBEDDINGS`.
+        """
+        if not self.enabled:
+            return
+        attributes = {
+            names.GEN_AI_OPERATION: operation,
+            names.GEN_AI_PROVIDER: provider,
+            names.GEN_AI_REQUEST_MODEL: model,
+            names.AGENT: agent,
+            names.SKILL: skill,
+        }
+        timed = attributes if error is None else {**attributes, names.ERROR_TYPE: error}
+        if operation == names.OPERATION_EMBEDDINGS:
+            self._embeddings_duration.record(duration_s, timed)
+            self._embeddings_tokens.record(usage.input_tokens, attributes)
+        else:
+            text = {**attributes, names.GEN_AI_TOKEN_MODALITY: "text"}
+            self._inference_duration.record(duration_s, timed)
+            self._input_tokens.add(usage.input_tokens, text)
+            self._output_tokens.add(usage.output_tokens, text)
+        if usage.cost_usd:
+            self._cost.add(usage.cost_usd, attributes)
+
+    def tool_used(self, tool: str, duration_s: float, *, error: str | None = None) -> None:
+        """A tool ran, and failed with a fault of type `error` if that is given."""
+        if self.enabled:
+            attributes = {names.GEN_AI_TOOL_NAME: tool}
+            if error is not None:
+                attributes[names.ERROR_TYPE] = error
+            self._tool_duration.record(duration_s, attributes)

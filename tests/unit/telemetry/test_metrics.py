@@ -1,0 +1,130 @@
+"""What is counted, in which units, and that it costs nothing when nobody reads."""
+
+from __future__ import annotations
+
+import timeit
+
+import pytest
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, Metric
+
+from motet.messages import Usage
+from motet.settings import Settings
+from motet.telemetry import Instruments, names, setup
+
+
+class Read:
+    """Instruments and what they have told a reader."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._reader = InMemoryMetricReader()
+        self.telemetry = setup("tester", settings, metric_readers=[self._reader])
+        self.instruments: Instruments = self.telemetry.instruments
+
+    def metrics(self) -> dict[str, Metric]:
+        data = self._reader.get_metrics_data()
+        assert data is not None
+        return {
+            metric.name: metric
+            for resource in data.resource_metrics
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+        }
+
+
+@pytest.fixture
+def read(settings: Settings) -> Read:
+    return Read(settings)
+
+
+def points(metric: Metric) -> list[tuple[dict[str, object], float]]:
+    return [
+        (dict(point.attributes or {}), getattr(point, "value", None) or getattr(point, "sum", 0))
+        for point in metric.data.data_points
+    ]
+
+
+def test_a_calls_life_is_counted(read: Read) -> None:
+    skill = {names.AGENT: "retriever", names.SKILL: "search"}
+    read.instruments.call_started("retriever", "search", 0.25)
+    read.instruments.call_ended("retriever", "search", "unavailable", 0.5)
+    read.instruments.call_retried("retriever", "search", "unavailable")
+    read.instruments.call_started("retriever", "search")
+    metrics = read.metrics()
+    assert points(metrics[names.METRIC_CALLS]) == [({**skill, names.OUTCOME: "unavailable"}, 1)]
+    assert points(metrics[names.METRIC_QUEUE_WAIT]) == [(skill, 0.25)]
+    assert points(metrics[names.METRIC_HANDLER_TIME]) == [
+        ({**skill, names.OUTCOME: "unavailable"}, 0.5)
+    ]
+    assert points(metrics[names.METRIC_RETRIES]) == [
+        ({**skill, names.ERROR_TYPE: "unavailable"}, 1)
+    ]
+    assert points(metrics[names.METRIC_CALLS_ACTIVE]) == [(skill, 1)]
+    assert metrics[names.METRIC_QUEUE_WAIT].unit == "s"
+    assert metrics[names.METRIC_CALLS].unit == "{call}"
+
+
+def test_a_wait_is_never_negative_though_clocks_differ(read: Read) -> None:
+    read.instruments.call_started("a", "b", -3.0)
+    (point,) = read.metrics()[names.METRIC_QUEUE_WAIT].data.data_points
+    assert point.sum == 0
+
+
+def test_tasks_and_dead_letters_are_counted(read: Read) -> None:
+    read.instruments.task_ended("succeeded", 4.0)
+    read.instruments.task_ended("succeeded", 6.0)
+    read.instruments.dead_letter("", "", "invalid_input")
+    metrics = read.metrics()
+    assert points(metrics[names.METRIC_TASKS]) == [({names.STATE: "succeeded"}, 2)]
+    assert points(metrics[names.METRIC_TASK_DURATION]) == [({names.STATE: "succeeded"}, 10.0)]
+    assert points(metrics[names.METRIC_DEAD_LETTERS]) == [
+        ({names.AGENT: "", names.SKILL: "", names.ERROR_TYPE: "invalid_input"}, 1)
+    ]
+
+
+def test_models_are_counted_as_the_conventions_say(read: Read) -> None:
+    usage = Usage(input_tokens=800, output_tokens=50, cost_usd=0.002)
+    read.instruments.model_used(
+        "chat", "openai", "gpt-4.1-mini", 1.5, usage, agent="planner", skill="plan"
+    )
+    read.instruments.model_used(
+        "chat", "openai", "gpt-4.1-mini", 0.5, Usage(), error="model_failed"
+    )
+    read.instruments.model_used("embeddings", "local", "minilm", 0.01, Usage(input_tokens=12))
+    metrics = read.metrics()
+    assert [total for _, total in points(metrics[names.METRIC_INPUT_TOKENS])] == [800, 0]
+    (spent, _) = points(metrics[names.METRIC_OUTPUT_TOKENS])
+    assert spent == (
+        {
+            names.GEN_AI_OPERATION: "chat",
+            names.GEN_AI_PROVIDER: "openai",
+            names.GEN_AI_REQUEST_MODEL: "gpt-4.1-mini",
+            names.GEN_AI_TOKEN_MODALITY: "text",
+            names.AGENT: "planner",
+            names.SKILL: "plan",
+        },
+        50,
+    )
+    good, bad = points(metrics[names.METRIC_INFERENCE_DURATION])
+    assert names.ERROR_TYPE not in good[0]
+    assert bad[0][names.ERROR_TYPE] == "model_failed"
+    assert [total for _, total in points(metrics[names.METRIC_COST])] == [0.002]
+    assert [total for _, total in points(metrics[names.METRIC_EMBEDDINGS_TOKENS])] == [12]
+    (first, *_) = metrics[names.METRIC_EMBEDDINGS_DURATION].data.data_points
+    assert first.explicit_bounds[-1] == 81.92
+
+
+def test_tools_are_counted(read: Read) -> None:
+    read.instruments.tool_used("calculate", 0.25)
+    read.instruments.tool_used("calculate", 0.5, error="invalid_input")
+    assert points(read.metrics()[names.METRIC_TOOL_DURATION]) == [
+        ({names.GEN_AI_TOOL_NAME: "calculate"}, 0.25),
+        ({names.GEN_AI_TOOL_NAME: "calculate", names.ERROR_TYPE: "invalid_input"}, 0.5),
+    ]
+
+
+def test_without_a_reader_nothing_is_measured(settings: Settings) -> None:
+    instruments = setup("tester", settings).instruments
+    assert not instruments.enabled
+    number = 10_000
+    seconds = timeit.timeit(lambda: instruments.call_ended("a", "b", "ok", 0.1), number=number)
+    assert seconds / number < 5e-6
