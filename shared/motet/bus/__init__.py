@@ -1,0 +1,48 @@
+"""The bus: NATS, and every rule of delivery.
+
+Nothing else in Motet imports the NATS client.
+"""
+
+from motet.bus.blobs import Blobs
+from motet.bus.calls import Caller
+from motet.bus.cancellation import Cancellations
+from motet.bus.connection import Bus
+from motet.bus.context import CallContext
+from motet.bus.dead import DeadLetters, StoredDeadLetter
+from motet.bus.events import Events
+from motet.bus.kv import Bucket, Item
+from motet.bus.ledger import Ledger
+from motet.bus.provision import ensure_consumer, provision, wait_until_provisioned
+from motet.bus.registry import Announcement, Registry
+from motet.bus.serve import SkillQueue, SkillServer, Work
+from motet.bus.tasks import TaskBook, TaskServer, TaskWork
+from motet.bus.topology import TASK_CALL, Header, Topology, call_id
+
+__all__ = [
+    "TASK_CALL",
+    "Announcement",
+    "Blobs",
+    "Bucket",
+    "Bus",
+    "CallContext",
+    "Caller",
+    "Cancellations",
+    "DeadLetters",
+    "Events",
+    "Header",
+    "Item",
+    "Ledger",
+    "Registry",
+    "SkillQueue",
+    "SkillServer",
+    "StoredDeadLetter",
+    "TaskBook",
+    "TaskServer",
+    "TaskWork",
+    "Topology",
+    "Work",
+    "call_id",
+    "ensure_consumer",
+    "provision",
+    "wait_until_provisioned",
+]

@@ -1,0 +1,271 @@
+"""The connection to NATS: the only place that opens one.
+
+Invariants:
+
+- `Bus.store` returns only after the stream has the message; `Bus.send` never waits.
+- Errors of the client library leave here as faults, so that nothing above names it.
+- A store is repeated under its `Nats-Msg-Id` until its time is over, so that a server that comes
+  back within that time loses and doubles nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.errors import (
+    ConnectionClosedError,
+    MaxPayloadError,
+    NoRespondersError,
+    NoServersError,
+    OutboundBufferLimitError,
+)
+from nats.errors import (
+    Error as NatsError,
+)
+from nats.js import JetStreamContext
+from nats.js.errors import APIError
+from pydantic_core import from_json
+
+from motet.bus.replies import Replies
+from motet.bus.topology import Header, Topology
+from motet.errors import FaultError, SetupError
+from motet.messages import FaultType
+from motet.settings import Settings
+from motet.telemetry import Telemetry
+
+__all__ = ["Bus", "SequenceConflictError", "Stored"]
+
+log = logging.getLogger(__name__)
+
+STORE_TIMEOUT_S = 15.0
+"""Seconds after which a message that no stream took is given up."""
+
+ATTEMPT_TIMEOUT_S = 3.0
+"""Seconds that one attempt waits for a stream's acknowledgement."""
+
+WRONG_LAST_SEQUENCE = 10071
+"""NATS's error code for a failed compare-and-set."""
+
+STORAGE_ERRORS = frozenset({10047, 10077, 10110, 10023})
+"""NATS's error codes for no room: account or server storage, stream limits, resources."""
+
+
+MessageCallback = Callable[[Msg], Awaitable[None]]
+
+
+class SequenceConflictError(Exception):
+    """A compare-and-set lost: the subject has another last sequence than expected."""
+
+
+class Bus:
+    """One connection, with the topology that it speaks."""
+
+    def __init__(self, client: Client, settings: Settings, telemetry: Telemetry) -> None:
+        self.client = client
+        self.settings = settings
+        self.tracer = telemetry.tracer
+        self.instruments = telemetry.instruments
+        self.topology = Topology(settings)
+        self.js: JetStreamContext = client.jetstream(timeout=ATTEMPT_TIMEOUT_S)
+        self.replies = Replies(client)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, settings: Settings, telemetry: Telemetry, *, client: str = "client"
+    ) -> AsyncGenerator[Bus]:
+        """Connects, and disconnects at the end.
+
+        Raises:
+            SetupError: No server answers at `MOTET_NATS_URL`.
+        """
+        connection = await connect(settings, client)
+        try:
+            yield cls(connection, settings, telemetry)
+        finally:
+            await close(connection)
+
+    async def store(
+        self,
+        subject: str,
+        body: bytes,
+        headers: Mapping[str, str] | None = None,
+        *,
+        timeout_s: float = STORE_TIMEOUT_S,
+    ) -> Stored:
+        """Publishes to a stream and waits until it has the message.
+
+        Raises:
+            SequenceConflictError: The expected last sequence did not hold.
+            FaultError: `unavailable` when no stream took it in time, `too_large` when the server
+                does not take that many bytes.
+        """
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + timeout_s
+        sent = dict(headers) if headers else None
+        while True:
+            patience = max(0.1, min(ATTEMPT_TIMEOUT_S, give_up - loop.time()))
+            try:
+                return _acknowledged(await self.replies.request(subject, body, sent, patience))
+            except MaxPayloadError:
+                raise FaultError.of(
+                    FaultType.TOO_LARGE,
+                    f"A body of {len(body)} bytes is over the server's limit of "
+                    f"{self.client.max_payload} bytes: put it into the object store.",
+                ) from None
+            except APIError as error:
+                if error.err_code == WRONG_LAST_SEQUENCE:
+                    raise SequenceConflictError(subject) from None
+                if error.err_code in STORAGE_ERRORS or loop.time() >= give_up:
+                    raise _unavailable(subject, error) from error
+            except (TimeoutError, NoRespondersError, OutboundBufferLimitError) as error:
+                if loop.time() >= give_up:
+                    raise _unavailable(subject, error) from error
+            except NatsError as error:
+                raise _unavailable(subject, error) from error
+            await asyncio.sleep(0.1)
+
+    async def send(
+        self, subject: str, body: bytes, headers: Mapping[str, str] | None = None
+    ) -> None:
+        """Publishes without waiting; the client library holds it while it reconnects."""
+        try:
+            await self.client.publish(subject, body, headers=dict(headers) if headers else None)
+        except NatsError as error:
+            raise _unavailable(subject, error) from error
+
+    async def subscribe(self, subject: str, callback: MessageCallback) -> Subscription:
+        """Hears a core subject; the subscription is known to the server when this returns."""
+        subscription = await self.client.subscribe(subject, cb=callback)
+        await self.client.flush()
+        return subscription
+
+    async def request(self, subject: str, body: bytes = b"", timeout_s: float = 3.0) -> Msg:
+        """Asks a core subject and waits for one reply.
+
+        Raises:
+            FaultError: `unavailable` when nobody replies in time.
+        """
+        try:
+            return await self.replies.request(subject, body, None, timeout_s)
+        except (NatsError, TimeoutError) as error:
+            raise _unavailable(subject, error) from error
+
+
+def options(settings: Settings, client: str) -> dict[str, Any]:
+    """How every connection of the mesh is made, in the NATS client's own words."""
+
+    async def on_error(error: Exception) -> None:
+        log.warning("NATS: %s", error or type(error).__name__)
+
+    async def on_disconnect() -> None:
+        log.warning("NATS connection lost; reconnecting")
+
+    async def on_reconnect() -> None:
+        log.warning("NATS connection is back")
+
+    return {
+        "servers": [url.strip() for url in settings.nats_url.split(",") if url.strip()],
+        "name": f"motet-{client}",
+        "error_cb": on_error,
+        "disconnected_cb": on_disconnect,
+        "reconnected_cb": on_reconnect,
+        "connect_timeout": 3,
+        "reconnect_time_wait": 0.1,
+        # Only while connecting for the first time: see `unlimited`.
+        "max_reconnect_attempts": 3,
+        "ping_interval": 10,
+    }
+
+
+@contextmanager
+def reporting(settings: Settings) -> Generator[None]:
+    """Turns a failure to connect into a sentence.
+
+    Raises:
+        SetupError: No server answers at `MOTET_NATS_URL`.
+    """
+    try:
+        yield
+    except (NoServersError, NatsError, OSError, ValueError) as error:
+        raise SetupError(
+            f"No NATS server answers at {settings.nats_url!r} ({error or type(error).__name__}): "
+            "start a mesh with `motet up`, or set MOTET_NATS_URL to where one runs."
+        ) from error
+
+
+def unlimited(connection: Client) -> Client:
+    """Lets a connection that once stood reconnect for ever."""
+    connection.options["max_reconnect_attempts"] = -1
+    return connection
+
+
+async def connect(settings: Settings, client: str) -> Client:
+    """Opens a connection.
+
+    Raises:
+        SetupError: No server answers at `MOTET_NATS_URL`.
+    """
+    connection = Client()
+    credentials = settings.nats_credentials
+    with reporting(settings):
+        await connection.connect(
+            **options(settings, client),
+            user_credentials=str(credentials) if credentials else None,
+        )
+    return unlimited(connection)
+
+
+async def close(connection: Client) -> None:
+    """Closes a connection after what was published has left, within a bounded time."""
+    if connection.is_closed:
+        return
+    if connection.is_connected:
+        try:
+            await connection.flush(timeout=2)
+        except (NatsError, OSError, TimeoutError) as error:
+            log.warning("NATS connection closed with messages unsent: %s", error)
+    await connection.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A stream's acknowledgement."""
+
+    sequence: int
+    duplicate: bool
+    """Whether the stream had a message with this `Nats-Msg-Id` before."""
+
+
+def _acknowledged(message: Msg) -> Stored:
+    """Reads a stream's acknowledgement.
+
+    Raises:
+        NoRespondersError: No stream listens on the subject, or its server is not ready.
+        APIError: The stream refused.
+    """
+    if message.headers and Header.STATUS in message.headers:
+        raise NoRespondersError
+    answer = from_json(message.data)
+    if "error" in answer:
+        raise APIError.from_error(answer["error"])
+    return Stored(answer["seq"], answer.get("duplicate", False))
+
+
+def _unavailable(subject: str, error: Exception) -> FaultError:
+    reason = str(error) or type(error).__name__
+    if isinstance(error, APIError) and error.err_code in STORAGE_ERRORS:
+        reason = f"no room is left ({error.description}); free disk space or raise the limits"
+    if isinstance(error, ConnectionClosedError):
+        reason = "the connection is closed"
+    return FaultError.of(
+        FaultType.UNAVAILABLE, f"NATS did not take {subject!r}: {reason}.", retryable=True
+    )

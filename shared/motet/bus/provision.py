@@ -1,0 +1,187 @@
+"""The provisioner: brings streams, buckets and consumers to what the topology says.
+
+Invariants:
+
+- It is the only code that creates or changes a stream, a bucket or a durable consumer.
+- It runs when the mesh starts or is upgraded (`motet up`, an install hook), not in every service;
+  services wait for it and add only their own consumers.
+- It is idempotent, safe to run twice at once, never deletes, and never takes a stream back to an
+  older version of the topology.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import fields
+from typing import Any
+
+from nats.errors import NoRespondersError
+from nats.errors import TimeoutError as NatsTimeoutError
+from nats.js import JetStreamContext
+from nats.js.api import ConsumerConfig, StreamConfig
+from nats.js.errors import APIError, BadRequestError, NotFoundError, ServiceUnavailableError
+
+from motet.bus.topology import Topology
+from motet.errors import SetupError
+
+__all__ = ["ensure_consumer", "provision", "wait_until_provisioned"]
+
+log = logging.getLogger(__name__)
+
+_IMMUTABLE = ("storage", "retention")
+"""Fields that a NATS server refuses to change on a stream that exists."""
+
+
+async def provision(js: JetStreamContext, topology: Topology) -> list[str]:
+    """Creates what is missing and updates what differs.
+
+    Returns:
+        A line for each change, such as `created stream CALLS`; empty when nothing had to change.
+
+    Raises:
+        SetupError: JetStream is off, has no room, or a stream exists in a form that cannot be
+            brought to what is wanted.
+    """
+    changes: list[str] = []
+    for wanted in topology.streams():
+        try:
+            change = await _ensure_stream(js, wanted)
+        except (ServiceUnavailableError, NoRespondersError, NatsTimeoutError) as error:
+            raise SetupError(
+                "JetStream does not answer: start the NATS server with JetStream on (`-js`), "
+                f"or wait for its leader ({error})."
+            ) from error
+        except APIError as error:
+            raise SetupError(
+                f"Stream {wanted.name!r} cannot be provisioned: {error.description}"
+                f" (NATS error {error.err_code})."
+            ) from error
+        if change:
+            changes.append(change)
+            log.info(change)
+    return changes
+
+
+async def _ensure_stream(js: JetStreamContext, wanted: StreamConfig) -> str | None:
+    name = wanted.name or ""
+    try:
+        existing = (await js.stream_info(name)).config
+    except NotFoundError:
+        try:
+            await js.add_stream(wanted)
+        except BadRequestError:
+            # Another provisioner was faster, with a configuration that differs.
+            existing = (await js.stream_info(name)).config
+        else:
+            return f"created stream {name}"
+    if _version(existing) > _version(wanted):
+        log.warning("stream %s is of a newer topology; left as it is", name)
+        return None
+    different = _differences(existing, wanted)
+    if not different:
+        return None
+    for field in _IMMUTABLE:
+        if field in different:
+            raise SetupError(
+                f"Stream {name!r} exists with {field}={getattr(existing, field)!r}, and Motet "
+                f"needs {getattr(wanted, field)!r}, which NATS cannot change in place: back up "
+                f"and delete the stream, or set MOTET_NAMESPACE to a name of its own."
+            )
+    for field in different:
+        setattr(existing, field, getattr(wanted, field))
+    await js.update_stream(existing)
+    return f"updated stream {name}: {', '.join(sorted(different))}"
+
+
+def _version(config: StreamConfig) -> int:
+    return int((config.metadata or {}).get("motet.topology", "0"))
+
+
+def _differences(existing: Any, wanted: Any) -> list[str]:
+    """Fields that `wanted` sets and `existing` has otherwise."""
+    different = []
+    for field in fields(wanted):
+        want, have = getattr(wanted, field.name), getattr(existing, field.name)
+        if want is None or _same(field.name, have, want):
+            continue
+        different.append(field.name)
+    return different
+
+
+def _same(field: str, have: Any, want: Any) -> bool:
+    if field == "metadata":
+        return all((have or {}).get(key) == value for key, value in want.items())
+    if isinstance(want, bool | int | float) and have is None:
+        return not want or want == -1
+    if isinstance(want, int) and have in (0, -1) and want in (0, -1):
+        return True
+    return bool(have == want)
+
+
+async def ensure_consumer(js: JetStreamContext, stream: str, wanted: ConsumerConfig) -> None:
+    """Creates or updates one durable consumer.
+
+    Raises:
+        SetupError: Another consumer already takes its subject from the work queue.
+    """
+    name = wanted.durable_name or ""
+    try:
+        existing = (await js.consumer_info(stream, name)).config
+    except NotFoundError:
+        pass
+    else:
+        if not _differences(existing, wanted):
+            return
+    try:
+        await js.add_consumer(stream, wanted)
+    except BadRequestError as error:
+        raise SetupError(
+            f"Consumer {name!r} of stream {stream!r} cannot be provisioned: {error.description}"
+            f" (NATS error {error.err_code})."
+        ) from error
+
+
+async def wait_until_provisioned(
+    js: JetStreamContext, topology: Topology, timeout_s: float
+) -> None:
+    """Waits until every stream exists.
+
+    Raises:
+        SetupError: They do not after `timeout_s` seconds.
+    """
+    missing = ""
+    try:
+        async with asyncio.timeout(timeout_s):
+            for stream in topology.streams():
+                missing = stream.name or ""
+                while not await _exists(js, missing):  # noqa: ASYNC110 - streams give no event
+                    await asyncio.sleep(0.1)
+    except TimeoutError:
+        raise SetupError(
+            f"Stream {missing!r} does not exist on the NATS server after {timeout_s:.0f} s: start "
+            "the mesh with `motet up`, or run `python -m motet.bus.provision`."
+        ) from None
+
+
+async def _exists(js: JetStreamContext, stream: str) -> bool:
+    try:
+        await js.stream_info(stream)
+    except (NotFoundError, ServiceUnavailableError, NoRespondersError, NatsTimeoutError):
+        return False
+    return True
+
+
+async def _main() -> None:
+    from motet.bus.connection import Bus
+    from motet.settings import load_settings
+    from motet.telemetry import setup
+
+    settings = load_settings()
+    async with Bus.open(settings, setup("provision", settings), client="provision") as bus:
+        for line in await provision(bus.js, bus.topology):
+            print(line)  # noqa: T201
+
+
+if __name__ == "__main__":
+    asyncio.run(_main())

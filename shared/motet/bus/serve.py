@@ -1,0 +1,442 @@
+"""Serving a skill: from a delivered call to its stored outcome.
+
+Invariants, in the order in which a delivery meets them:
+
+1. What cannot be read ends at once, as a fault with a dead letter.
+2. A call whose outcome stands is answered from the ledger and does not run.
+3. Cancel, deadline, depth and budget are checked before the handler starts.
+4. A handler that fails is tried again after a growing delay, unless its fault is terminal.
+5. The outcome is stored, then the caller is told, then the message is acknowledged. A call that
+   failed for good is a dead letter before its outcome is stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from nats.js.errors import NotFoundError
+from opentelemetry.trace import Span, SpanKind
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import to_json
+
+from motet.bus.blobs import Blobs
+from motet.bus.cancellation import Cancellations
+from motet.bus.connection import Bus
+from motet.bus.context import CallContext
+from motet.bus.dead import DeadLetters
+from motet.bus.delivery import Consumer, Delivery
+from motet.bus.events import Events
+from motet.bus.ledger import Entry, Hold, Ledger
+from motet.bus.retries import RetryPolicy
+from motet.bus.topology import Header
+from motet.errors import FaultError
+from motet.messages import (
+    BlobRef,
+    CallClaim,
+    CallResult,
+    CallRetried,
+    Fault,
+    FaultType,
+    Usage,
+)
+from motet.telemetry import extract, fail, logs, names
+
+__all__ = ["SkillQueue", "SkillServer", "Work", "fault_of", "read_body"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Work:
+    """One attempt at a call: what the handler's side knows of it."""
+
+    context: CallContext
+    attempt: int
+    span: Span
+    usage: Usage = field(default_factory=Usage)
+    """What was spent so far, here and below."""
+
+
+SkillHandler = Callable[[Any, Work], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class SkillQueue:
+    """Which calls are served, and how."""
+
+    agent: str
+    skill: str
+    request: type[BaseModel]
+    """The input type."""
+    max_attempts: int | None = None
+    """Deliveries before a call becomes a dead letter; None takes the mesh's."""
+    concurrency: int | None = None
+    """Calls at once in this process; None takes the mesh's."""
+    timeout_s: float | None = None
+    """Seconds that one attempt may take; None leaves it to the deadline."""
+
+
+class SkillServer:
+    """Serves one skill from its durable consumer."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        queue: SkillQueue,
+        handler: SkillHandler,
+        cancellations: Cancellations,
+        *,
+        instance: str,
+    ) -> None:
+        self._bus = bus
+        self._agent, self._skill = agent, skill = queue.agent, queue.skill
+        self._request = TypeAdapter(queue.request)
+        self._handler = handler
+        self._cancellations = cancellations
+        self._instance = instance
+        self._policy = RetryPolicy.of(bus.settings, queue.max_attempts)
+        self._timeout_s = queue.timeout_s
+        self._ledger = Ledger(bus)
+        self._blobs = Blobs(bus)
+        self._events = Events(bus)
+        self._dead = DeadLetters(bus)
+        self._subject = bus.topology.call(agent, skill)
+        self._consumer = Consumer(
+            bus,
+            "CALLS",
+            f"{agent}-{skill}",
+            self._deliver,
+            concurrency=queue.concurrency or bus.settings.concurrency,
+        )
+
+    async def start(self) -> None:
+        """Begins to take calls."""
+        await self._consumer.start()
+
+    async def stop(self, grace_s: float) -> None:
+        """Takes no more calls, and ends or hands back those that run."""
+        await self._consumer.stop(grace_s)
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        try:
+            context = CallContext.read(delivery.headers, delivery.sequence, delivery.stored_at)
+        except FaultError as error:
+            fault = self._own(error.fault)
+            await self._dead.bury(delivery, fault, agent=self._agent, skill=self._skill)
+            await delivery.ack()
+            return
+        around = extract(delivery.headers)
+        opened = self._bus.tracer.span(
+            names.process(self._subject),
+            SpanKind.CONSUMER,
+            {
+                names.MESSAGING_SYSTEM: names.MESSAGING_SYSTEM_NATS,
+                names.MESSAGING_OPERATION_TYPE: names.OPERATION_PROCESS,
+                names.MESSAGING_OPERATION_NAME: names.OPERATION_PROCESS,
+                names.MESSAGING_DESTINATION_NAME: self._subject,
+                names.MESSAGING_MESSAGE_ID: context.call,
+                names.TASK: context.task,
+                names.CALL: context.call,
+                names.AGENT: self._agent,
+                names.SKILL: self._skill,
+                names.ATTEMPT: delivery.attempt,
+                names.QUEUE_WAIT_S: round(time.time() - delivery.stored_at, 6),
+            },
+            context=around,
+        )
+        bound = logs.bind(
+            task=context.task, call=context.call, agent=self._agent, skill=self._skill
+        )
+        try:
+            with opened as span:
+                await self._serve(delivery, Work(context, delivery.attempt, span))
+        finally:
+            logs.release(bound)
+
+    async def _serve(self, delivery: Delivery, work: Work) -> None:
+        context = work.context
+        entry = None
+        if delivery.attempt > 1 or not context.fresh:
+            entry = await self._ledger.entry(context.task, context.call)
+        if entry is not None and await self._known(delivery, work, entry):
+            return
+        started, begun = datetime.now(UTC), time.monotonic()
+        self._bus.instruments.call_started(
+            self._agent,
+            self._skill,
+            time.time() - delivery.stored_at if delivery.attempt == 1 else None,
+        )
+        hold = Hold(
+            self._ledger,
+            CallClaim(
+                task=context.task,
+                call=context.call,
+                sequence=delivery.sequence,
+                attempt=delivery.attempt,
+                instance=self._instance,
+            ),
+            entry.revision if entry is not None else 0,
+            self._bus.settings.ack_wait_s / 3,
+        )
+        try:
+            async with hold:
+                output = await self._run(delivery, work)
+            result = self._succeeded(work, output, started)
+            self._ended("ok", begun)
+        except FaultError as error:
+            self._ended(error.fault.type, begun)
+            delay_s = self._policy.next_delay_s(error.fault, delivery.attempt)
+            fault = self._own(error.fault)
+            fail(work.span, error)
+            if delay_s is not None and self._in_time(context, delay_s):
+                await self._retry(delivery, work, fault, delay_s)
+                return
+            result = self._failed(work, fault, started)
+            if fault.type != FaultType.CANCELLED:
+                await self._dead.bury(
+                    delivery,
+                    fault,
+                    agent=self._agent,
+                    skill=self._skill,
+                    task=context.task,
+                    call=context.call,
+                )
+        body = await self._body(result)
+        standing = await self._ledger.settle(context.task, context.call, body, hold.revision)
+        await self._tell(context, standing)
+        await delivery.ack()
+
+    def _ended(self, outcome: str, begun: float) -> None:
+        duration_s = time.monotonic() - begun
+        self._bus.instruments.call_ended(self._agent, self._skill, outcome, duration_s)
+
+    async def _known(self, delivery: Delivery, work: Work, entry: Entry) -> bool:
+        """Ends a delivery whose call has an outcome, or is being worked on elsewhere."""
+        if entry.result is not None:
+            await self._tell(work.context, entry.result.model_dump_json().encode())
+        elif isinstance(entry.record, CallClaim):
+            first = entry.record.sequence
+            if first == delivery.sequence or not await self._queued(first):
+                return False
+        work.span.set_attribute(names.REUSED, True)
+        await delivery.ack()
+        return True
+
+    async def _queued(self, sequence: int) -> bool:
+        """Whether a message is still in the queue."""
+        try:
+            await self._bus.js.get_msg(self._bus.topology.stream("CALLS"), sequence)
+        except NotFoundError:
+            return False
+        return True
+
+    async def _run(self, delivery: Delivery, work: Work) -> Any:
+        """Checks, reads and handles a call.
+
+        Raises:
+            FaultError: The attempt failed, whatever was raised.
+        """
+        context = work.context
+        ended = self._cancellations.ended(context.task)
+        if ended is not None:
+            raise ended
+        if delivery.attempt > self._policy.max_attempts:
+            raise FaultError.of(
+                FaultType.INTERNAL,
+                f"{self._agent}.{self._skill} died, or lost its message, in each of "
+                f"{self._policy.max_attempts} attempts.",
+            )
+        _check_limits(context)
+        request = await self._read(delivery)
+        attributes = {
+            names.GEN_AI_OPERATION: names.OPERATION_INVOKE_AGENT,
+            names.GEN_AI_AGENT_NAME: self._agent,
+            names.SKILL: self._skill,
+            names.TASK: context.task,
+            names.CALL: context.call,
+        }
+        with (
+            self._bus.tracer.span(names.invoke_agent(self._agent), SpanKind.INTERNAL, attributes),
+            self._cancellations.running(context.task),
+        ):
+            return await self._handle(request, work)
+
+    async def _handle(self, request: Any, work: Work) -> Any:
+        left = work.context.time_left_s()
+        limits = [limit for limit in (left, self._timeout_s) if limit is not None]
+        try:
+            async with asyncio.timeout(min(limits, default=None)):
+                return await self._handler(request, work)
+        except TimeoutError as error:
+            if left is not None and (work.context.time_left_s() or 0) <= 0:
+                raise FaultError.of(
+                    FaultType.DEADLINE_EXCEEDED,
+                    f"{self._agent}.{self._skill} was stopped at its deadline.",
+                ) from error
+            raise fault_of(error, f"{self._agent}.{self._skill}") from error
+        except asyncio.CancelledError:
+            ended = self._cancellations.ended(work.context.task)
+            if ended is None:
+                raise
+            current = asyncio.current_task()
+            if current is not None:
+                current.uncancel()
+            raise ended from None
+        except FaultError:
+            raise
+        except Exception as error:
+            log.exception("%s.%s raised", self._agent, self._skill)
+            raise fault_of(error, f"{self._agent}.{self._skill}") from error
+
+    async def _read(self, delivery: Delivery) -> Any:
+        body = delivery.body
+        reference = delivery.headers.get(Header.BLOB)
+        if reference is not None:
+            body = await self._blobs.get(_blob_ref(reference))
+        return read_body(self._request, body, f"{self._agent}.{self._skill}")
+
+    def _succeeded(self, work: Work, output: Any, started: datetime) -> CallResult:
+        return CallResult(
+            task=work.context.task,
+            call=work.context.call,
+            agent=self._agent,
+            skill=self._skill,
+            ok=True,
+            output=output,
+            usage=work.usage,
+            attempts=work.attempt,
+            started_at=started,
+        )
+
+    async def _body(self, result: CallResult) -> bytes:
+        """An outcome as JSON, with a large output in the object store."""
+        body = result.model_dump_json().encode()
+        if len(body) <= self._bus.settings.max_body_bytes or not result.ok:
+            return body
+        blob = await self._blobs.put(
+            f"{result.task}/{result.call}/output",
+            to_json(result.output),
+            media_type="application/json",
+        )
+        return result.model_copy(update={"output": None, "blob": blob}).model_dump_json().encode()
+
+    def _failed(self, work: Work, fault: Fault, started: datetime) -> CallResult:
+        return CallResult(
+            task=work.context.task,
+            call=work.context.call,
+            agent=self._agent,
+            skill=self._skill,
+            ok=False,
+            fault=fault,
+            usage=work.usage,
+            attempts=work.attempt,
+            started_at=started,
+        )
+
+    async def _retry(self, delivery: Delivery, work: Work, fault: Fault, delay_s: float) -> None:
+        await delivery.retry(delay_s)
+        self._bus.instruments.call_retried(self._agent, self._skill, fault.type)
+        if work.context.watched:
+            await self._events.publish(
+                CallRetried(
+                    task=work.context.task,
+                    call=work.context.call,
+                    skill=f"{self._agent}.{self._skill}",
+                    attempt=delivery.attempt,
+                    delay_s=delay_s,
+                    fault=fault,
+                )
+            )
+
+    async def _tell(self, context: CallContext, outcome: bytes) -> None:
+        if context.reply is not None:
+            await self._bus.send(context.reply, outcome)
+
+    def _in_time(self, context: CallContext, delay_s: float) -> bool:
+        left = context.time_left_s()
+        return left is None or delay_s < left
+
+    def _own(self, fault: Fault) -> Fault:
+        if fault.agent is not None:
+            return fault
+        return fault.model_copy(update={"agent": self._agent, "skill": self._skill})
+
+
+def read_body(request: TypeAdapter[Any], body: bytes, receiver: str) -> Any:
+    """Reads a body as the type that its receiver takes.
+
+    Raises:
+        FaultError: `unsupported_version` for a schema of another version, else `invalid_input`.
+    """
+    try:
+        return request.validate_json(body or b"{}")
+    except (ValidationError, RecursionError) as error:
+        raise _unreadable(error, receiver) from None
+
+
+def _unreadable(error: ValidationError | RecursionError, receiver: str) -> FaultError:
+    if isinstance(error, RecursionError):
+        return FaultError.of(
+            FaultType.INVALID_INPUT, f"The body for {receiver} is nested too deep."
+        )
+    problems = error.errors(include_url=False, include_input=False, include_context=False)
+    if any(problem["loc"] == ("v",) for problem in problems):
+        return FaultError.of(
+            FaultType.UNSUPPORTED_VERSION,
+            f"The body for {receiver} is of a schema version that is not supported here: "
+            "send `v: 1`, or upgrade this service.",
+        )
+    first = problems[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return FaultError.of(
+        FaultType.INVALID_INPUT,
+        f"The body for {receiver} does not fit: {where + ': ' if where else ''}{first['msg']}.",
+        problems=[
+            {"at": [str(part) for part in problem["loc"]], "problem": problem["msg"]}
+            for problem in problems[:20]
+        ],
+    )
+
+
+def _blob_ref(text: str) -> BlobRef:
+    try:
+        return BlobRef.model_validate_json(text)
+    except ValidationError as error:
+        raise FaultError.of(
+            FaultType.INVALID_INPUT, f"Header {Header.BLOB!r} is wrong: {error.errors()[0]['msg']}."
+        ) from None
+
+
+def _check_limits(context: CallContext) -> None:
+    """Refuses a call that has no time or depth left.
+
+    Raises:
+        FaultError: `deadline_exceeded`, `depth_exceeded`.
+    """
+    if context.deadline is not None and time.time() >= context.deadline:
+        raise FaultError.of(
+            FaultType.DEADLINE_EXCEEDED, "The deadline passed while the call was queued."
+        )
+    if context.budget.depth is not None and context.depth > context.budget.depth:
+        raise FaultError.of(
+            FaultType.DEPTH_EXCEEDED,
+            f"Delegation is {context.depth} levels deep; the limit is {context.budget.depth}.",
+            limit=context.budget.depth,
+            depth=context.depth,
+        )
+
+
+def fault_of(error: BaseException, where: str) -> FaultError:
+    """An unexpected exception as a fault that is tried again."""
+    return FaultError.of(
+        FaultType.INTERNAL,
+        f"{where} raised {type(error).__name__}: {error}",
+        retryable=True,
+        exception=type(error).__name__,
+    )

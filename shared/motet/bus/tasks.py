@@ -1,0 +1,438 @@
+"""Tasks: their state of record, and taking them up from the queue.
+
+Invariants:
+
+- A submission that is acknowledged to its publisher becomes a record, and ends in one terminal
+  state, which never changes.
+- A terminal state is recorded first, then told to whoever follows (event, ledger, reply), then
+  the submission leaves the queue. Each of these can be repeated without doubling anything.
+- The same task id is one task: a second submission of it changes nothing.
+- A submission that cannot be read ends as a failed task with a dead letter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from opentelemetry.trace import SpanKind, set_span_in_context
+from pydantic import TypeAdapter, ValidationError
+
+from motet.bus.cancellation import Cancellations
+from motet.bus.connection import Bus
+from motet.bus.context import CallContext
+from motet.bus.dead import DeadLetters
+from motet.bus.delivery import Consumer, Delivery
+from motet.bus.events import Events
+from motet.bus.kv import Bucket
+from motet.bus.ledger import Ledger
+from motet.bus.retries import RetryPolicy
+from motet.bus.serve import Work, fault_of, read_body
+from motet.bus.topology import TASK_CALL, Header
+from motet.errors import FaultError
+from motet.messages import (
+    Answer,
+    Budget,
+    CallResult,
+    CancelRequest,
+    Fault,
+    FaultType,
+    Task,
+    TaskRecord,
+    TaskState,
+    Token,
+)
+from motet.telemetry import CurrentSpan, extract, fail, inject, logs, names
+
+__all__ = ["TaskBook", "TaskHandler", "TaskServer", "TaskWork"]
+
+log = logging.getLogger(__name__)
+
+MAX_TASK_BYTES = 512 * 1024
+"""Bytes of a submission; larger inputs belong into the object store."""
+
+_TASK: TypeAdapter[Task] = TypeAdapter(Task)
+_TOKEN: TypeAdapter[str] = TypeAdapter(Token)
+
+
+class TaskBook:
+    """The records of tasks."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bucket = Bucket(bus, "tasks")
+
+    async def get(self, task: str) -> TaskRecord | None:
+        """A task's record; None when there is no such task."""
+        item = await self._bucket.get(task)
+        return None if item is None else TaskRecord.model_validate_json(item.value)
+
+    async def create(self, record: TaskRecord) -> TaskRecord:
+        """Writes a new record, unless there is one: returns the record that stands."""
+        if await self._bucket.put(record.id, record.model_dump_json().encode(), 0) is not None:
+            return record
+        standing = await self.get(record.id)
+        return standing if standing is not None else record
+
+    async def change(self, task: str, **values: Any) -> TaskRecord:
+        """Changes a record that is not terminal.
+
+        Returns:
+            The record that stands: a terminal one is returned as it was.
+
+        Raises:
+            FaultError: `not_found`.
+        """
+        while True:
+            item = await self._bucket.get(task)
+            if item is None:
+                raise FaultError.of(FaultType.NOT_FOUND, f"There is no task {task!r}.")
+            record = TaskRecord.model_validate_json(item.value)
+            if record.state.terminal:
+                return record
+            changed = record.model_copy(update={**values, "updated_at": datetime.now(UTC)})
+            body = changed.model_dump_json().encode()
+            if await self._bucket.put(task, body, item.revision) is not None:
+                return changed
+
+    async def list(self) -> list[TaskRecord]:
+        """Every record, newest first."""
+        records = [
+            TaskRecord.model_validate_json(item.value) for item in await self._bucket.items()
+        ]
+        return sorted(records, key=lambda record: record.accepted_at, reverse=True)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskWork:
+    """One attempt at a task."""
+
+    task: Task
+    record: TaskRecord
+    work: Work
+
+
+TaskHandler = Callable[[TaskWork], Awaitable[Answer]]
+"""Does a task. A `FaultError` ends it: retryable ones are tried again by the retry policy."""
+
+
+class TaskServer:
+    """Takes tasks up from the queue, and cancels them on request."""
+
+    def __init__(
+        self, bus: Bus, agent: str, handler: TaskHandler, cancellations: Cancellations
+    ) -> None:
+        self._bus = bus
+        self._agent = agent
+        self._handler = handler
+        self._cancellations = cancellations
+        self._book = TaskBook(bus)
+        self._ledger = Ledger(bus)
+        self._events = Events(bus)
+        self._dead = DeadLetters(bus)
+        self._policy = RetryPolicy.of(bus.settings)
+        concurrency = bus.settings.concurrency
+        self._submissions = Consumer(
+            bus, "TASKS", "task-submit", self._submitted, concurrency=concurrency
+        )
+        self._cancels = Consumer(
+            bus, "TASKS", "task-cancel", self._cancelled, concurrency=concurrency
+        )
+
+    async def start(self) -> None:
+        """Begins to take tasks."""
+        await self._submissions.start()
+        await self._cancels.start()
+
+    async def stop(self, grace_s: float) -> None:
+        """Takes no more tasks, and ends or hands back those that run."""
+        await asyncio.gather(self._submissions.stop(grace_s), self._cancels.stop(grace_s))
+
+    # Taking a task up
+
+    async def _submitted(self, delivery: Delivery) -> None:
+        try:
+            task = self._read(delivery)
+        except FaultError as error:
+            await self._refuse(delivery, error.fault)
+            return
+        headers = dict(delivery.headers)
+        record = await self._accept(delivery, task, headers)
+        if record is None:
+            await delivery.ack()
+            return
+        subject = self._bus.topology.task_submit
+        opened = self._bus.tracer.span(
+            names.process(subject),
+            SpanKind.CONSUMER,
+            {
+                names.MESSAGING_SYSTEM: names.MESSAGING_SYSTEM_NATS,
+                names.MESSAGING_OPERATION_TYPE: names.OPERATION_PROCESS,
+                names.MESSAGING_OPERATION_NAME: names.OPERATION_PROCESS,
+                names.MESSAGING_DESTINATION_NAME: subject,
+                names.TASK: record.id,
+                names.ATTEMPT: delivery.attempt,
+            },
+            context=extract({**headers, Header.TRACEPARENT: record.traceparent or ""}),
+        )
+        context = CallContext(
+            task=record.id,
+            call=TASK_CALL,
+            deadline=record.deadline.timestamp() if record.deadline else None,
+            budget=self._budget(task),
+        )
+        bound = logs.bind(task=record.id, agent=self._agent)
+        try:
+            with opened as span:
+                work = Work(context, delivery.attempt, span, record.usage)
+                await self._do(delivery, TaskWork(task, record, work))
+        finally:
+            logs.release(bound)
+
+    def _read(self, delivery: Delivery) -> Task:
+        if len(delivery.body) > MAX_TASK_BYTES:
+            raise FaultError.of(
+                FaultType.TOO_LARGE,
+                f"The task has {len(delivery.body)} bytes; at most {MAX_TASK_BYTES} are taken. "
+                "Put large inputs into the object store and name them in `inputs`.",
+            )
+        task: Task = read_body(_TASK, delivery.body, "a task")
+        if task.id is None:
+            task = task.model_copy(update={"id": f"task-{delivery.sequence}"})
+        return task
+
+    async def _accept(
+        self, delivery: Delivery, task: Task, headers: dict[str, str]
+    ) -> TaskRecord | None:
+        """The task's record, made if it is new; None when there is nothing to do for it."""
+        task_id = task.id or f"task-{delivery.sequence}"
+        seconds = task.deadline_s or self._bus.settings.task_deadline_s
+        standing = await self._book.get(task_id)
+        if standing is None:
+            standing = await self._book.create(
+                TaskRecord(
+                    id=task_id,
+                    task=task,
+                    state=TaskState.SUBMITTED,
+                    sequence=delivery.sequence,
+                    accepted_at=delivery.stored_time,
+                    deadline=delivery.stored_time + timedelta(seconds=seconds),
+                    traceparent=self._root(task, headers),
+                )
+            )
+            await self._events.publish_state(standing)
+        if standing.sequence != delivery.sequence:
+            log.info("task %s was submitted before; this submission changes nothing", task_id)
+            return None
+        if standing.state.terminal:
+            await self._conclude(standing, delivery)
+            return None
+        if delivery.attempt > self._policy.max_attempts:
+            fault = Fault(
+                type=FaultType.INTERNAL,
+                message=f"The planner died in each of {self._policy.max_attempts} attempts.",
+            )
+            await self._finish(delivery, standing.id, TaskState.FAILED, fault=fault)
+            return None
+        return await self._book.change(task_id, attempts=delivery.attempt)
+
+    def _root(self, task: Task, headers: dict[str, str]) -> str:
+        """The trace context in which the task's spans lie: the submitter's, or one of its own."""
+        if Header.TRACEPARENT in headers:
+            carried: dict[str, str] = {}
+            inject(carried, extract(headers))
+            if carried:
+                return carried[Header.TRACEPARENT]
+        root = self._bus.tracer.start_span(
+            names.submit(), kind=SpanKind.SERVER, attributes={names.TASK: task.id or ""}
+        )
+        root.end()
+        inject(headers, set_span_in_context(root))
+        return headers.get(Header.TRACEPARENT, "")
+
+    def _budget(self, task: Task) -> Budget:
+        settings, wanted = self._bus.settings, task.budget
+        return Budget(
+            tokens=settings.task_tokens if wanted.tokens is None else wanted.tokens,
+            cost_usd=settings.task_cost_usd if wanted.cost_usd is None else wanted.cost_usd,
+            calls=settings.task_calls if wanted.calls is None else wanted.calls,
+            depth=settings.task_depth if wanted.depth is None else wanted.depth,
+        )
+
+    # Doing it
+
+    async def _do(self, delivery: Delivery, work: TaskWork) -> None:
+        try:
+            answer = await self._handle(work)
+        except FaultError as error:
+            fault = error.fault
+            fail(work.work.span, error)
+            delay_s = self._policy.next_delay_s(fault, delivery.attempt)
+            if delay_s is not None:
+                await self._book.change(work.record.id, usage=work.work.usage)
+                await delivery.retry(delay_s)
+                return
+            state = _state_of(fault)
+            await self._finish(delivery, work.record.id, state, fault=fault, usage=work.work.usage)
+        else:
+            await self._finish(
+                delivery,
+                work.record.id,
+                TaskState.SUCCEEDED,
+                answer=answer,
+                usage=work.work.usage,
+            )
+
+    async def _handle(self, work: TaskWork) -> Answer:
+        task = work.record.id
+        ended = self._cancellations.ended(task)
+        if ended is not None:
+            raise ended
+        left = work.work.context.time_left_s()
+        try:
+            with self._cancellations.running(task), self._invoked(task):
+                async with asyncio.timeout(left):
+                    return await self._handler(work)
+        except TimeoutError as error:
+            if left is not None and (work.work.context.time_left_s() or 0) <= 0:
+                raise FaultError.of(
+                    FaultType.DEADLINE_EXCEEDED, "The task's deadline passed before its answer."
+                ) from error
+            raise fault_of(error, self._agent) from error
+        except asyncio.CancelledError:
+            ended = self._cancellations.ended(task)
+            if ended is None:
+                raise
+            current = asyncio.current_task()
+            if current is not None:
+                current.uncancel()
+            raise ended from None
+        except FaultError:
+            raise
+        except Exception as error:
+            log.exception("%s raised on task %s", self._agent, task)
+            raise fault_of(error, self._agent) from error
+
+    def _invoked(self, task: str) -> CurrentSpan:
+        return self._bus.tracer.span(
+            names.invoke_agent(self._agent),
+            SpanKind.INTERNAL,
+            {
+                names.GEN_AI_OPERATION: names.OPERATION_INVOKE_AGENT,
+                names.GEN_AI_AGENT_NAME: self._agent,
+                names.TASK: task,
+            },
+        )
+
+    # Ending it
+
+    async def _finish(self, delivery: Delivery, task: str, state: TaskState, **values: Any) -> None:
+        record = await self._book.change(task, state=state, **values)
+        if record.state == TaskState.FAILED and record.fault is not None:
+            await self._dead.bury(
+                delivery,
+                record.fault,
+                agent=self._agent,
+                skill="submit",
+                task=record.id,
+                call=TASK_CALL,
+            )
+        duration_s = (record.updated_at - record.accepted_at).total_seconds()
+        self._bus.instruments.task_ended(record.state, duration_s)
+        await self._conclude(record, delivery)
+        await delivery.ack()
+
+    async def _conclude(self, record: TaskRecord, delivery: Delivery | None) -> None:
+        """Tells everybody of a terminal state; repeating it doubles nothing."""
+        await self._events.publish_state(record)
+        failed = record.state != TaskState.SUCCEEDED
+        result = CallResult(
+            task=record.id,
+            call=TASK_CALL,
+            agent=self._agent,
+            skill="submit",
+            ok=not failed,
+            output=None if failed else record.answer,
+            fault=(record.fault or Fault(type=FaultType.CANCELLED, message="Cancelled."))
+            if failed
+            else None,
+            usage=record.usage,
+            attempts=record.attempts,
+            started_at=record.accepted_at,
+            finished_at=record.updated_at,
+        )
+        body = result.model_dump_json().encode()
+        standing = await self._ledger.settle(record.id, TASK_CALL, body, 0)
+        reply = delivery.headers.get(Header.REPLY, "") if delivery is not None else ""
+        if reply.startswith("_INBOX."):
+            await self._bus.send(reply, standing)
+
+    async def _refuse(self, delivery: Delivery, fault: Fault) -> None:
+        """Ends a submission that cannot be read: a failed task, a dead letter, a result."""
+        record = await self._book.create(
+            TaskRecord(
+                id=_id_in(delivery.body) or f"task-{delivery.sequence}",
+                task=None,
+                state=TaskState.FAILED,
+                sequence=delivery.sequence,
+                fault=fault,
+                attempts=delivery.attempt,
+                accepted_at=delivery.stored_time,
+            )
+        )
+        await self._dead.bury(
+            delivery, fault, agent=self._agent, skill="submit", task=record.id, call=TASK_CALL
+        )
+        if record.sequence == delivery.sequence:
+            await self._conclude(record, delivery)
+        await delivery.ack()
+
+    # Cancelling it
+
+    async def _cancelled(self, delivery: Delivery) -> None:
+        request: CancelRequest
+        try:
+            request = read_body(TypeAdapter(CancelRequest), delivery.body, "a cancellation")
+            record = await self._book.change(
+                request.task,
+                state=TaskState.CANCELLED,
+                fault=Fault(
+                    type=FaultType.CANCELLED,
+                    message=f"Cancelled: {request.reason}" if request.reason else "Cancelled.",
+                ),
+            )
+        except FaultError as error:
+            # A cancellation may overtake its submission.
+            early = error.fault.type == FaultType.NOT_FOUND
+            if error.fault.retryable or (early and delivery.attempt < self._policy.max_attempts):
+                await delivery.retry(self._policy.delay_s)
+                return
+            await self._dead.bury(delivery, error.fault, agent=self._agent, skill="cancel")
+        else:
+            await self._conclude(record, None)
+        await delivery.ack()
+
+
+def _state_of(fault: Fault) -> TaskState:
+    match fault.type:
+        case FaultType.CANCELLED:
+            return TaskState.CANCELLED
+        case FaultType.DEADLINE_EXCEEDED:
+            return TaskState.EXPIRED
+        case _:
+            return TaskState.FAILED
+
+
+def _id_in(body: bytes) -> str | None:
+    """The id that an unreadable submission carries, if that much can be read."""
+    if len(body) > MAX_TASK_BYTES:
+        return None
+    try:
+        value = json.loads(body)
+        return _TOKEN.validate_python(value.get("id")) if isinstance(value, dict) else None
+    except (ValueError, RecursionError, ValidationError):
+        return None

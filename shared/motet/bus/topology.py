@@ -1,0 +1,268 @@
+"""Topology: every subject, stream, consumer, bucket and header of the mesh is spelled here.
+
+Invariants:
+
+- A subject is `<namespace>.<area>.…`; the default namespace is `motet`.
+- TASKS and CALLS are work queues: a message leaves when it is acknowledged, and it is acknowledged
+  only after its outcome is stored.
+- A bucket is a stream of its own, so the same code provisions both.
+- `Topology.VERSION` grows with every change here; a provisioner never takes a stream back to an
+  older version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    DiscardPolicy,
+    RePublish,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+)
+
+from motet.messages import Token
+from motet.settings import Settings
+
+__all__ = ["TASK_CALL", "Header", "Topology", "call_id"]
+
+TASK_CALL: Token = "task"
+"""The call id under which the outcome of a task itself is kept in the ledger."""
+
+DEDUPE_WINDOW_S = 120.0
+"""Seconds within which a stream drops a message whose `Nats-Msg-Id` it has seen."""
+
+HOUR_S = 3600.0
+
+
+class Header:
+    """Names of message headers."""
+
+    TRACEPARENT = "traceparent"
+    TRACESTATE = "tracestate"
+    BAGGAGE = "baggage"
+    MESSAGE_ID = "Nats-Msg-Id"
+    EXPECTED_SUBJECT_SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
+    SEQUENCE = "Nats-Sequence"
+    ROLLUP = "Nats-Rollup"
+    STATUS = "Status"
+    UNFILLED = "Nats-Pending-Messages"
+    KV_OPERATION = "KV-Operation"
+    CE_ID = "ce-id"
+    CE_TYPE = "ce-type"
+    CE_SOURCE = "ce-source"
+    CE_TIME = "ce-time"
+    CE_SPECVERSION = "ce-specversion"
+    TASK = "motet-task"
+    CALL = "motet-call"
+    PARENT = "motet-parent"
+    DEPTH = "motet-depth"
+    DEADLINE = "motet-deadline"
+    """Unix time in seconds, with a fraction."""
+    BUDGET = "motet-budget"
+    """A `Budget` as JSON, without what is unlimited."""
+    REPLY = "motet-reply"
+    """A core subject on which the caller waits for the `CallResult`."""
+    WATCHED = "motet-watched"
+    """`0` when nobody follows the task, so that no events are written for it."""
+    REISSUED = "motet-reissued"
+    """`1` on a call that its caller may have issued before."""
+    BLOB = "motet-blob"
+    """A `BlobRef` as JSON: the body is in the object store, and the message's own is empty."""
+
+
+def call_id(task: str, parent: str | None, step: str) -> str:
+    """The id of the call that `parent` makes as `step`: equal parts give the equal id.
+
+    SHA-256 of the parts, cut to 128 bits, in hexadecimal.
+    """
+    text = "\x1f".join((task, parent or "", step))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Topology:
+    """Names and configurations for one namespace."""
+
+    settings: Settings
+
+    VERSION = 1
+
+    @property
+    def namespace(self) -> str:
+        """First token of every subject."""
+        return self.settings.namespace
+
+    # Subjects
+
+    @property
+    def task_submit(self) -> str:
+        """Where tasks are submitted."""
+        return f"{self.namespace}.task.submit"
+
+    @property
+    def task_cancel(self) -> str:
+        """Where tasks are cancelled."""
+        return f"{self.namespace}.task.cancel"
+
+    @property
+    def task_resume(self) -> str:
+        """Where a waiting task gets its human's answer."""
+        return f"{self.namespace}.task.resume"
+
+    def call(self, agent: str, skill: str) -> str:
+        """Where calls of a skill are delegated."""
+        return f"{self.namespace}.call.{agent}.{skill}"
+
+    def result(self, task: str, call: str) -> str:
+        """Where the outcome of a call is announced, once it is stored."""
+        return f"{self.namespace}.result.{task}.{call}"
+
+    def event(self, task: str, kind: str) -> str:
+        """Where something that happened in a task is written; `*` and `>` select."""
+        return f"{self.namespace}.event.{task}.{kind}"
+
+    def dead(self, agent: str, skill: str) -> str:
+        """Where dead letters of a skill go."""
+        return f"{self.namespace}.dead.{agent}.{skill}"
+
+    # Streams and buckets
+
+    def stream(self, name: str) -> str:
+        """The name of a stream: bare in the default namespace, else prefixed."""
+        return name if self.namespace == "motet" else f"{self.namespace.upper()}_{name}"
+
+    def bucket(self, name: str) -> str:
+        """The name of a bucket: bare in the default namespace, else prefixed."""
+        return name if self.namespace == "motet" else f"{self.namespace}-{name}"
+
+    def ledger_subject(self, task: str, call: str) -> str:
+        """The ledger bucket's own subject for a call."""
+        return f"$KV.{self.bucket('results')}.{task}.{call}"
+
+    @property
+    def blobs(self) -> str:
+        """The name of the object store."""
+        return self.bucket("blobs")
+
+    def streams(self) -> tuple[StreamConfig, ...]:
+        """Every stream, buckets and the object store included."""
+        s = self.settings
+        results = self.bucket("results")
+        return (
+            self._stream("TASKS", [f"{self.namespace}.task.>"], RetentionPolicy.WORK_QUEUE),
+            self._stream("CALLS", [f"{self.namespace}.call.>"], RetentionPolicy.WORK_QUEUE),
+            self._stream(
+                "EVENTS",
+                [f"{self.namespace}.event.>"],
+                RetentionPolicy.LIMITS,
+                discard=DiscardPolicy.OLD,
+                max_age=s.events_max_age_s,
+            ),
+            self._stream("DEAD", [f"{self.namespace}.dead.>"], RetentionPolicy.LIMITS),
+            self._bucket("tasks", history=1),
+            self._bucket(
+                "results",
+                max_age=s.results_max_age_s,
+                republish=RePublish(
+                    src=f"$KV.{results}.*.*",
+                    dest=f"{self.namespace}.result.{{{{wildcard(1)}}}}.{{{{wildcard(2)}}}}",
+                ),
+            ),
+            self._bucket("agents", max_age=s.card_ttl_s),
+            self._bucket("checkpoints"),
+            self._bucket("budgets"),
+            self._bucket("approvals"),
+            self._object_store("blobs"),
+        )
+
+    def consumer(self, agent: str, skill: str) -> ConsumerConfig:
+        """The durable pull consumer of a skill."""
+        return self._consumer(f"{agent}-{skill}", self.call(agent, skill))
+
+    def task_consumer(self, kind: str) -> ConsumerConfig:
+        """The durable pull consumer of one kind of task message, such as `submit`."""
+        return self._consumer(f"task-{kind}", f"{self.namespace}.task.{kind}")
+
+    def _consumer(self, name: str, subject: str) -> ConsumerConfig:
+        return ConsumerConfig(
+            durable_name=name,
+            filter_subject=subject,
+            ack_policy=AckPolicy.EXPLICIT,
+            ack_wait=self.settings.ack_wait_s,
+            # Attempts are counted by the worker, which must still see the message to bury it.
+            max_deliver=-1,
+            max_ack_pending=10_000,
+            max_waiting=2048,
+            num_replicas=self.settings.replicas,
+        )
+
+    def _stream(
+        self,
+        name: str,
+        subjects: list[str],
+        retention: RetentionPolicy,
+        *,
+        discard: DiscardPolicy = DiscardPolicy.NEW,
+        max_age: float = 0,
+    ) -> StreamConfig:
+        return StreamConfig(
+            name=self.stream(name),
+            subjects=subjects,
+            retention=retention,
+            storage=StorageType.FILE,
+            discard=discard,
+            max_bytes=self.settings.stream_max_bytes,
+            max_age=max_age,
+            duplicate_window=DEDUPE_WINDOW_S,
+            num_replicas=self.settings.replicas,
+            allow_direct=True,
+            metadata={"motet.topology": str(self.VERSION)},
+        )
+
+    def _bucket(
+        self,
+        name: str,
+        *,
+        history: int = 1,
+        max_age: float = 0,
+        republish: RePublish | None = None,
+    ) -> StreamConfig:
+        bucket = self.bucket(name)
+        return StreamConfig(
+            name=f"KV_{bucket}",
+            subjects=[f"$KV.{bucket}.>"],
+            retention=RetentionPolicy.LIMITS,
+            storage=StorageType.FILE,
+            discard=DiscardPolicy.NEW,
+            max_msgs_per_subject=history,
+            max_bytes=self.settings.stream_max_bytes,
+            max_age=max_age,
+            duplicate_window=min(DEDUPE_WINDOW_S, max_age) if max_age else DEDUPE_WINDOW_S,
+            num_replicas=self.settings.replicas,
+            allow_direct=True,
+            allow_rollup_hdrs=True,
+            deny_delete=True,
+            republish=republish,
+            metadata={"motet.topology": str(self.VERSION)},
+        )
+
+    def _object_store(self, name: str) -> StreamConfig:
+        bucket = self.bucket(name)
+        return StreamConfig(
+            name=f"OBJ_{bucket}",
+            subjects=[f"$O.{bucket}.C.>", f"$O.{bucket}.M.>"],
+            retention=RetentionPolicy.LIMITS,
+            storage=StorageType.FILE,
+            discard=DiscardPolicy.NEW,
+            max_bytes=self.settings.stream_max_bytes,
+            duplicate_window=DEDUPE_WINDOW_S,
+            num_replicas=self.settings.replicas,
+            allow_direct=True,
+            allow_rollup_hdrs=True,
+            metadata={"motet.topology": str(self.VERSION)},
+        )

@@ -1,0 +1,268 @@
+"""`Motet`: tasks from Python.
+
+async with Motet.open() as motet:
+    task = await motet.submit("Which of our sites grew fastest last year?")
+    record = await task.result()
+    print(record.answer.text)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar, overload
+
+from opentelemetry.trace import SpanKind
+from pydantic import BaseModel
+
+from motet.bus import (
+    TASK_CALL,
+    Blobs,
+    Bus,
+    CallContext,
+    Caller,
+    DeadLetters,
+    Events,
+    Header,
+    Registry,
+    StoredDeadLetter,
+    TaskBook,
+)
+from motet.call import read_output
+from motet.errors import FaultError
+from motet.messages import (
+    AgentCard,
+    CancelRequest,
+    DeadLetter,
+    Event,
+    FaultType,
+    StateChanged,
+    Task,
+    TaskRecord,
+    new_id,
+)
+from motet.settings import Settings, load_settings
+from motet.telemetry import Telemetry, inject, names, setup
+
+__all__ = ["Motet", "TaskHandle"]
+
+T = TypeVar("T")
+
+
+class Motet:
+    """A client of the mesh."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._caller = Caller(bus, "motet/client")
+        self._dead = DeadLetters(bus)
+        self.blobs = Blobs(bus)
+        """The object store, for large inputs."""
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, settings: Settings | None = None, *, telemetry: Telemetry | None = None
+    ) -> AsyncGenerator[Motet]:
+        """Connects, and disconnects at the end.
+
+        Args:
+            settings: None reads them from the environment.
+            telemetry: Where the spans of submissions go; None makes one from the environment.
+
+        Raises:
+            SetupError: A setting is wrong, or no NATS server answers.
+        """
+        settings = settings or load_settings()
+        own = None if telemetry else setup("client", settings)
+        try:
+            async with Bus.open(settings, telemetry or own) as bus:  # type: ignore[arg-type]
+                yield cls(bus)
+        finally:
+            if own is not None:
+                await own.shutdown()
+
+    async def submit(self, task: Task | str) -> TaskHandle:
+        """Submits a task; when this returns, the mesh has it for good.
+
+        Submitting a task with the same id again gives the same task.
+
+        Raises:
+            FaultError: `unavailable` when the mesh does not take it, `too_large`.
+        """
+        if isinstance(task, str):
+            task = Task(goal=task)
+        task_id = task.id or new_id()
+        task = task.model_copy(update={"id": task_id})
+        subject = self._bus.topology.task_submit
+        headers = {
+            Header.MESSAGE_ID: f"submit.{task_id}",
+            Header.CE_ID: task_id,
+            Header.CE_TYPE: "motet.task.submit.v1",
+            Header.CE_SOURCE: "motet/client",
+            Header.CE_SPECVERSION: "1.0",
+        }
+        attributes = {names.TASK: task_id, names.MESSAGING_DESTINATION_NAME: subject}
+        with self._bus.tracer.span(names.send(subject), SpanKind.PRODUCER, attributes):
+            inject(headers)
+            await self._bus.store(subject, task.model_dump_json().encode(), headers)
+        return TaskHandle(self._bus, task_id)
+
+    def task(self, task_id: str) -> TaskHandle:
+        """A task that was submitted before."""
+        return TaskHandle(self._bus, task_id)
+
+    async def tasks(self) -> list[TaskRecord]:
+        """Every task that is on record, newest first."""
+        return await TaskBook(self._bus).list()
+
+    async def agents(self) -> list[AgentCard]:
+        """The agents that live now, by name."""
+        registry = Registry(self._bus)
+        await registry.start()
+        try:
+            return registry.cards()
+        finally:
+            await registry.stop()
+
+    async def wait_for_agents(self, names: set[str], timeout_s: float) -> set[str]:
+        """Waits until all the named agents live; returns those that are missing by then."""
+        registry = Registry(self._bus)
+        await registry.start()
+        try:
+            return await registry.wait_for(names, timeout_s)
+        finally:
+            await registry.stop()
+
+    @overload
+    async def call(
+        self,
+        skill: str,
+        request: BaseModel | Mapping[str, Any],
+        *,
+        timeout_s: float | None = 60,
+    ) -> dict[str, Any]: ...
+
+    @overload
+    async def call(
+        self,
+        skill: str,
+        request: BaseModel | Mapping[str, Any],
+        output: type[T],
+        *,
+        timeout_s: float | None = 60,
+    ) -> T: ...
+
+    async def call(
+        self,
+        skill: str,
+        request: BaseModel | Mapping[str, Any],
+        output: type[Any] = dict,
+        *,
+        timeout_s: float | None = 60,
+    ) -> Any:
+        """Calls a skill outside of any task; no events are written for it.
+
+        Raises:
+            FaultError: The fault with which the call ended.
+        """
+        context = CallContext(
+            task=f"direct-{new_id()}",
+            call=TASK_CALL,
+            deadline=None if timeout_s is None else time.time() + timeout_s,
+            watched=False,
+            fresh=True,
+        )
+        result = await self._caller.call(skill, request, context, step=skill)
+        if result.fault is not None:
+            raise FaultError(result.fault)
+        return read_output(result.output, output, skill)
+
+    async def dead(self, limit: int = 100) -> list[StoredDeadLetter]:
+        """The newest dead letters, newest first."""
+        return await self._dead.list(limit)
+
+    async def dead_letter(self, sequence: int) -> DeadLetter:
+        """One dead letter.
+
+        Raises:
+            FaultError: `not_found`.
+        """
+        return await self._dead.get(sequence)
+
+    async def replay(self, sequence: int) -> str | None:
+        """Publishes a dead letter's message again; returns the new call's id, if it was a call."""
+        return await self._dead.replay(sequence)
+
+    async def drop(self, sequence: int) -> None:
+        """Removes a dead letter for good."""
+        await self._dead.drop(sequence)
+
+
+class TaskHandle:
+    """One task."""
+
+    def __init__(self, bus: Bus, task_id: str) -> None:
+        self._bus = bus
+        self.id = task_id
+        """The task's id."""
+
+    async def record(self) -> TaskRecord | None:
+        """The task's state of record; None before the mesh took it up."""
+        return await TaskBook(self._bus).get(self.id)
+
+    async def events(self, after: int = 0) -> AsyncIterator[tuple[int, Event]]:
+        """What happened and happens, with stream sequences, until the task has ended.
+
+        Args:
+            after: The sequence of the last event that was seen; 0 for all.
+        """
+        async for sequence, event in Events(self._bus).follow(self.id, after):
+            yield sequence, event
+            if isinstance(event, StateChanged) and event.state.terminal:
+                return
+
+    async def result(self, timeout_s: float | None = None) -> TaskRecord:
+        """Waits until the task has ended.
+
+        Raises:
+            FaultError: `deadline_exceeded` when it has not within `timeout_s` seconds.
+        """
+        heard = asyncio.Event()
+
+        async def told(_: object) -> None:
+            heard.set()
+
+        announced = self._bus.topology.result(self.id, TASK_CALL)
+        subscription = await self._bus.subscribe(announced, told)
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    record = await self.record()
+                    if record is not None and record.state.terminal:
+                        return record
+                    # The announcement is a core message: a lost one is made good by looking.
+                    try:
+                        await asyncio.wait_for(heard.wait(), RESULT_POLL_S)
+                    except TimeoutError:
+                        continue
+                    heard.clear()
+        except TimeoutError:
+            raise FaultError.of(
+                FaultType.DEADLINE_EXCEEDED,
+                f"Task {self.id!r} has not ended after {timeout_s:g} s; it goes on.",
+            ) from None
+        finally:
+            if self._bus.client.is_connected:
+                await subscription.unsubscribe()
+
+    async def cancel(self, reason: str = "") -> None:
+        """Asks that the task and all that it delegated stop."""
+        body = CancelRequest(task=self.id, reason=reason).model_dump_json().encode()
+        await self._bus.store(self._bus.topology.task_cancel, body)
+
+
+RESULT_POLL_S = 3.0
+"""Seconds after which somebody who waits for a task looks at its record."""

@@ -1,0 +1,274 @@
+"""The runtime: an agent as a FastStream application.
+
+FastStream gives the lifecycle, signals, dependency injection and health; calls and tasks are
+delivered by `motet.bus`, whose measured reasons are in docs/decisions/0001-delivery-on-nats-py.md.
+
+Order of a start: connect, wait until the mesh is provisioned, open what the agent needs (its
+lifespan), take calls, announce the card. A stop goes the other way: the card is taken back first,
+so that no planner plans with an agent that is leaving.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import inspect
+import logging
+import sys
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from faststream import ContextRepo, FastStream, apply_types
+from faststream.asgi import make_ping_asgi
+
+from motet.agent import Agent, Call, Skill
+from motet.bus import (
+    Announcement,
+    Blobs,
+    Bus,
+    Caller,
+    Cancellations,
+    Events,
+    Registry,
+    SkillQueue,
+    SkillServer,
+    TaskBook,
+    TaskServer,
+    TaskWork,
+    Work,
+    ensure_consumer,
+    wait_until_provisioned,
+)
+from motet.bus.broker import connect_broker, make_broker
+from motet.call import Mesh
+from motet.errors import MotetError, SetupError
+from motet.messages import Answer, new_id
+from motet.models.metering import meter
+from motet.settings import Settings, load_settings
+from motet.telemetry import Telemetry, setup
+from motet.telemetry.logs import configure
+
+__all__ = ["RunningAgent", "application", "main", "running"]
+
+log = logging.getLogger(__name__)
+
+PROVISIONED_WITHIN_S = 30.0
+"""Seconds that a starting agent waits for the streams."""
+
+GRACE_S = 10.0
+"""Seconds that running calls have to finish when the agent stops."""
+
+
+class RunningAgent:
+    """One process' worth of an agent, connected."""
+
+    def __init__(self, agent: Agent, bus: Bus, context: ContextRepo) -> None:
+        self.agent = agent
+        self.bus = bus
+        self.instance = new_id()[:12]
+        self._context = context
+        self._cancellations = Cancellations(bus)
+        self._registry = Registry(bus)
+        self._mesh = Mesh(
+            bus=bus,
+            caller=Caller(bus, f"motet/{agent.name}/{self.instance}"),
+            events=Events(bus),
+            registry=self._registry,
+            cancellations=self._cancellations,
+            blobs=Blobs(bus),
+            book=TaskBook(bus),
+        )
+        self._servers = [
+            SkillServer(
+                bus,
+                SkillQueue(
+                    agent.name,
+                    name,
+                    skill.request,
+                    skill.max_attempts,
+                    skill.concurrency,
+                    skill.timeout_s,
+                ),
+                self._skill_handler(skill),
+                self._cancellations,
+                instance=self.instance,
+            )
+            for name, skill in agent.skills.items()
+        ]
+        self._tasks = self._task_server()
+        self._announcement = Announcement(bus, agent.card(self.instance))
+
+    async def start(self) -> None:
+        """Takes calls and announces the agent."""
+        topology, js = self.bus.topology, self.bus.js
+        for name in self.agent.skills:
+            await ensure_consumer(
+                js, topology.stream("CALLS"), topology.consumer(self.agent.name, name)
+            )
+        await self._cancellations.start()
+        await self._registry.start()
+        for server in self._servers:
+            await server.start()
+        if self._tasks is not None:
+            for kind in ("submit", "cancel"):
+                await ensure_consumer(js, topology.stream("TASKS"), topology.task_consumer(kind))
+            await self._tasks.start()
+        await self.bus.client.flush()
+        await self._announcement.start()
+        log.info("%s is ready: %s", self.agent.name, ", ".join(self.agent.skills) or "tasks")
+
+    async def stop(self, grace_s: float = GRACE_S) -> None:
+        """Leaves the mesh; what runs finishes within `grace_s` seconds or is handed back."""
+        await self._announcement.stop()
+        servers = [*self._servers, *([self._tasks] if self._tasks else [])]
+        await asyncio.gather(*(server.stop(grace_s) for server in servers))
+        await self._registry.stop()
+        await self._cancellations.stop()
+
+    def _skill_handler(self, skill: Skill) -> Callable[[Any, Work], Any]:
+        function = _injected(skill.function, 2, self._context)
+        with_call = len(inspect.signature(skill.function).parameters) > 1
+
+        async def handle(request: Any, work: Work) -> Any:
+            call = Call(self._mesh, work, self.agent.name, skill.card.name)
+            meter.set(call)
+            return await (function(request, call) if with_call else function(request))
+
+        return handle
+
+    def _task_server(self) -> TaskServer | None:
+        if self.agent.task_function is None:
+            return None
+        function = _injected(self.agent.task_function.function, 2, self._context)
+
+        async def handle(work: TaskWork) -> Answer:
+            call = Call(self._mesh, work.work, self.agent.name, "submit")
+            meter.set(call)
+            answer: Answer = await function(work.task, call)
+            return answer
+
+        return TaskServer(self.bus, self.agent.name, handle, self._cancellations)
+
+
+def _injected(function: Callable[..., Any], given: int, context: ContextRepo) -> Callable[..., Any]:
+    """`function` with the parameters after the first `given` filled from the context."""
+    if len(inspect.signature(function).parameters) <= given:
+        return function
+    injected: Callable[..., Any] = apply_types(function, cast=False, context__=context)
+    return injected
+
+
+def application(
+    agent: Agent,
+    settings: Settings,
+    telemetry: Telemetry,
+    context: Mapping[str, Any] | None = None,
+) -> FastStream:
+    """The FastStream application of an agent.
+
+    Args:
+        agent: What to run.
+        settings: For the bus, and under `settings` in the context.
+        telemetry: Its tracer and instruments.
+        context: More for the context, such as a scripted `model` in a test.
+    """
+    broker = make_broker(settings, agent.name)
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncGenerator[None]:
+        async with AsyncExitStack() as stack:
+            client = await connect_broker(broker, settings)
+            bus = Bus(client, settings, telemetry)
+            stack.push_async_callback(broker.stop)
+            repository.set_global("bus", bus)
+            await wait_until_provisioned(bus.js, bus.topology, PROVISIONED_WITHIN_S)
+            if agent.lifespan is not None:
+                opened: Any = apply_types(agent.lifespan, cast=False, context__=repository)
+                await stack.enter_async_context(opened())
+            runner = RunningAgent(agent, bus, repository)
+            repository.set_global("runner", runner)
+            yield
+
+    app = FastStream(broker, logger=log, lifespan=lifespan)
+    repository = app.context
+    for key, value in {**(context or {}), "settings": settings}.items():
+        repository.set_global(key, value)
+
+    @app.after_startup
+    async def start() -> None:
+        await repository.get("runner").start()
+
+    @app.on_shutdown
+    async def stop() -> None:
+        await repository.get("runner").stop()
+
+    return app
+
+
+@asynccontextmanager
+async def running(
+    agent: Agent,
+    settings: Settings,
+    telemetry: Telemetry,
+    context: Mapping[str, Any] | None = None,
+) -> AsyncGenerator[FastStream]:
+    """Runs an agent within this event loop: for tests, and for several agents in a process."""
+    app = application(agent, settings, telemetry, context)
+    async with app.lifespan_context():
+        await app.start()
+        try:
+            yield app
+        finally:
+            await app.stop()
+
+
+async def _serve(agent: Agent, settings: Settings) -> None:
+    telemetry = setup(agent.name, settings, version=agent.version, set_global=True)
+    app = application(agent, settings, telemetry)
+    try:
+        if settings.health_port is None:
+            await app.run(log_level=logging.DEBUG)
+        else:
+            await _with_health(app, settings.health_port)
+    finally:
+        await telemetry.shutdown()
+
+
+async def _with_health(app: FastStream, port: int) -> None:
+    """Serves `/health`, which is 204 while NATS answers, and `/asyncapi` beside the agent.
+
+    Raises:
+        SetupError: The HTTP server is not installed.
+    """
+    if importlib.util.find_spec("uvicorn") is None:
+        raise SetupError("MOTET_HEALTH_PORT needs uvicorn: `pip install uvicorn`, or unset it.")
+    health = make_ping_asgi(app.brokers[0], timeout=3.0)
+    asgi = app.as_asgi([("/health", health)], asyncapi_path="/asyncapi")
+    await asgi.run(logging.DEBUG, {"host": "0.0.0.0", "port": str(port)})  # noqa: S104 - a probe's
+
+
+def main(agent: Agent) -> None:
+    """A process' main: runs an agent until SIGINT or SIGTERM.
+
+    A mistake of set-up is told in a sentence, and the process ends with code 2.
+    """
+    try:
+        settings = load_settings()
+        configure(settings, agent.name)
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_serve(agent, settings))
+    except MotetError as error:
+        print(f"{agent.name}: {error}", file=sys.stderr)  # noqa: T201 - the last word
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Uvloop's event loop where it is installed: a third less time a message."""
+    if importlib.util.find_spec("uvloop") is None:
+        return None
+    import uvloop
+
+    return uvloop.new_event_loop
