@@ -1,0 +1,1 @@
+"""Motet's retriever: documents in, the passages that answer a question out."""

@@ -1,0 +1,67 @@
+"""The retriever as an agent: what it opens when it starts, and closes when it stops."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Annotated
+
+from faststream import Context
+from faststream.annotations import ContextRepo
+
+from motet.agent import Agent
+from motet.bus import Bus
+from motet.models import embedder as embedder_of
+from motet.settings import Settings, load_settings
+from motet_retriever.ingestion import Ingestion
+from motet_retriever.search import Search
+from motet_retriever.settings import RetrieverSettings
+from motet_retriever.skills import declare
+from motet_retriever.stores.qdrant_edge import QdrantEdgeStore
+
+__all__ = ["agent"]
+
+
+@asynccontextmanager
+async def resources(
+    context: ContextRepo,
+    settings: Annotated[Settings, Context()],
+    bus: Annotated[Bus, Context()],
+) -> AsyncGenerator[None]:
+    """Opens the embedding model and the store, so that the agent is announced when it can answer.
+
+    A test may put an `embedder` into the context beforehand.
+    """
+    own = load_settings(RetrieverSettings)
+    embedder = context.get("embedder") or embedder_of(settings)
+    async with AsyncExitStack() as stack:
+        await embedder.embed(["The model is loaded before the first question comes."])
+        store = await stack.enter_async_context(
+            await QdrantEdgeStore.open(
+                own.store_path(settings), model=embedder.name, dimension=embedder.dimension
+            )
+        )
+        ingestion = Ingestion(
+            store, embedder, own.chunking(), max_document_bytes=own.max_document_bytes
+        )
+        stack.push_async_callback(ingestion.close)
+        search = Search(
+            store,
+            embedder,
+            own.fusion(),
+            bus.tracer,
+            candidates=own.candidates,
+            record_content=settings.record_content,
+        )
+        context.set_global("store", store)
+        context.set_global("ingestion", ingestion)
+        context.set_global("search", search)
+        yield
+
+
+agent = Agent(
+    "retriever",
+    "Finds passages in the documents that were ingested.",
+    lifespan=resources,
+)
+declare(agent)

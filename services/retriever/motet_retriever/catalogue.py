@@ -1,0 +1,52 @@
+"""The catalogue: which documents are findable, and their removal."""
+
+from __future__ import annotations
+
+from motet.errors import FaultError
+from motet.messages import (
+    DeleteRequest,
+    DeleteResult,
+    DocumentsRequest,
+    DocumentsResult,
+    FaultType,
+)
+from motet_retriever.stores.port import PassageStore
+
+__all__ = ["delete_documents", "list_documents"]
+
+
+async def list_documents(store: PassageStore, request: DocumentsRequest) -> DocumentsResult:
+    """A page of all documents, or those that the request names, in its order.
+
+    Raises:
+        FaultError: `invalid_input` when `after` does not come from a page.
+    """
+    if request.sources:
+        found = await store.find(request.sources)
+        named = dict.fromkeys(request.sources)
+        return DocumentsResult(documents=tuple(found[each] for each in named if each in found))
+    try:
+        documents, following = await store.page(request.limit, request.after)
+    except ValueError:
+        raise FaultError.of(
+            FaultType.INVALID_INPUT,
+            f"{request.after!r} is not the 'next' of a page of documents: leave 'after' out to "
+            "begin anew.",
+        ) from None
+    return DocumentsResult(documents=tuple(documents), next=following)
+
+
+async def delete_documents(store: PassageStore, request: DeleteRequest) -> DeleteResult:
+    """Removes the documents for good: what is reported as deleted stays so after loss of power."""
+    removed = await store.delete(request.sources)
+    await store.flush()
+    return DeleteResult(
+        items=tuple(
+            DeleteResult.Item(
+                source=source,
+                status="deleted" if source in removed else "unknown",
+                passages=removed.get(source, 0),
+            )
+            for source in request.sources
+        )
+    )

@@ -1,0 +1,165 @@
+"""Ingestion: makes documents findable, several at a time.
+
+Invariants:
+
+- A document that cannot be read is reported, and the rest goes on. What is wrong with the
+  retriever itself (the embedding model, the store, the object store) ends the call, so that it is
+  tried again; what was stored until then is found unchanged by the next attempt.
+- Documents are stored in the order of the request, so of two with the same source the later stays.
+- What is reported as stored survives loss of power.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import numpy as np
+
+from motet.messages import Document, DocumentInfo, IngestResult
+from motet.models import Embedder
+from motet_retriever.chunking import Chunking
+from motet_retriever.documents import (
+    Fetch,
+    PreparedDocument,
+    UnreadableError,
+    fingerprint,
+    prepare,
+    read,
+)
+from motet_retriever.stores.port import IndexedPassage, PassageStore, Vector
+from motet_retriever.worker import Worker
+
+__all__ = ["Ingestion"]
+
+Item = IngestResult.Item
+
+GROUP = 128
+"""Passages that are embedded together, where that many are waiting."""
+
+
+class Ingestion:
+    """Makes documents findable."""
+
+    def __init__(
+        self,
+        store: PassageStore,
+        embedder: Embedder,
+        chunking: Chunking,
+        *,
+        max_document_bytes: int,
+    ) -> None:
+        self._store = store
+        self._embedder = embedder
+        self._chunking = chunking
+        self._max_bytes = max_document_bytes
+        self._worker = Worker("ingestion")
+
+    async def close(self) -> None:
+        """Ends its thread."""
+        await self._worker.close()
+
+    async def ingest(
+        self,
+        documents: Sequence[Document],
+        fetch: Fetch,
+        *,
+        check: Callable[[], None] = lambda: None,
+        progress: Callable[[int], Awaitable[None]] | None = None,
+    ) -> IngestResult:
+        """Stores what is new or changed.
+
+        Args:
+            documents: What to store.
+            fetch: Gets the bytes of a document in the object store.
+            check: Called now and then; raises to stop.
+            progress: Told the number of documents that are done, when it has grown.
+
+        Raises:
+            FaultError: From the embedding model, the object store, or `check`.
+        """
+        run = _Run(await self._store.find([document.source for document in documents]))
+        for document in documents:
+            check()
+            if run.is_waiting(document.source):  # the earlier one of the same source comes first
+                await self._store_waiting(run, check)
+            await self._take(run, document, fetch)
+            if run.waiting_passages >= GROUP:
+                await self._store_waiting(run, check)
+                if progress is not None:
+                    await progress(run.done)
+        await self._store_waiting(run, check)
+        if run.stored:
+            await self._store.flush()
+        return IngestResult(items=tuple(item for item in run.items if item is not None))
+
+    async def _take(self, run: _Run, document: Document, fetch: Fetch) -> None:
+        """Reads and cuts one document; it waits in `run` unless nothing is to be done."""
+        source = document.source
+        try:
+            text = await read(document, fetch, self._max_bytes)
+        except UnreadableError as error:
+            run.items.append(Item(source=source, status="failed", passages=0, reason=str(error)))
+            return
+        known = run.known.get(source)
+        if known and known.fingerprint == fingerprint(document, text, self._chunking):
+            run.items.append(Item(source=source, status="unchanged", passages=known.passages))
+            return
+        prepared = await self._worker.run(prepare, document, text, self._chunking)
+        run.waiting.append((len(run.items), prepared))
+        run.items.append(None)
+
+    async def _store_waiting(self, run: _Run, check: Callable[[], None]) -> None:
+        waiting, run.waiting = run.waiting, []
+        words = [words for _, prepared in waiting for words in prepared.words()]
+        vectors = await self._embedded(words, check)
+        first = 0
+        for place, prepared in waiting:
+            last = first + len(prepared.passages)
+            passages = [
+                IndexedPassage(*each)
+                for each in zip(
+                    prepared.passages, words[first:last], vectors[first:last], strict=True
+                )
+            ]
+            await self._store.put(prepared.info, passages)
+            run.was_stored(place, prepared.info)
+            first = last
+
+    async def _embedded(self, texts: Sequence[str], check: Callable[[], None]) -> Vector:
+        parts: list[Vector] = [np.empty((0, self._embedder.dimension), np.float32)]
+        for first in range(0, len(texts), GROUP):
+            check()
+            parts.append(await self._embedder.embed(texts[first : first + GROUP]))
+        return np.concatenate(parts)
+
+
+class _Run:
+    """One request under way."""
+
+    def __init__(self, known: dict[str, DocumentInfo]) -> None:
+        self.known = known
+        self.items: list[Item | None] = []
+        """In the order of the request; None is waiting."""
+        self.waiting: list[tuple[int, PreparedDocument]] = []
+        """What is cut and not stored, with its place in `items`."""
+        self.stored = 0
+
+    @property
+    def waiting_passages(self) -> int:
+        return sum(len(prepared.passages) for _, prepared in self.waiting)
+
+    @property
+    def done(self) -> int:
+        return len(self.items) - len(self.waiting)
+
+    def is_waiting(self, source: str) -> bool:
+        return any(prepared.info.source == source for _, prepared in self.waiting)
+
+    def was_stored(self, place: int, info: DocumentInfo) -> None:
+        self.items[place] = Item(
+            source=info.source,
+            status="replaced" if info.source in self.known else "added",
+            passages=info.passages,
+        )
+        self.known[info.source] = info
+        self.stored += 1

@@ -1,0 +1,64 @@
+"""The retriever's own settings, `MOTET_RETRIEVER_...`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_settings import SettingsConfigDict
+
+from motet.settings import ServiceSettings, Settings
+from motet_retriever.chunking import Chunking
+from motet_retriever.fusion import Fusion
+
+__all__ = ["RetrieverSettings"]
+
+
+class RetrieverSettings(ServiceSettings):
+    """What only the retriever reads."""
+
+    model_config = SettingsConfigDict(env_prefix="MOTET_RETRIEVER_")
+
+    store_dir: Path | None = None
+    """Folder of the passage store; None takes `retriever` under MOTET_DATA_DIR. One process has it
+    open."""
+    chunk_tokens: int = Field(default=200, ge=16, le=4000)
+    """Tokens that a passage has at most, estimated; the embedding model must see them all beside
+    title and headings (all-MiniLM-L6-v2 reads 256). A change cuts a document anew when it is next
+    ingested."""
+    chunk_overlap: int = Field(default=1, ge=0, le=20)
+    """Sentences at most that a passage repeats from the one before."""
+    max_document_bytes: int = Field(default=16 << 20, ge=1024)
+    """Bytes of UTF-8 that a document may have; a larger one is reported as failed."""
+    candidates: int = Field(default=50, ge=1, le=10_000)
+    """Passages that each branch proposes to a fused search; as many as are asked for at least."""
+    fusion_k: int = Field(default=10, ge=1, le=1000)
+    """The constant of reciprocal rank fusion: the larger, the less the first ranks stand out."""
+    dense_weight: float = Field(default=1.0, ge=0)
+    """How much the comparison of embeddings counts in a fused search."""
+    sparse_weight: float = Field(default=1.0, ge=0)
+    """How much BM25 counts in a fused search."""
+
+    @field_validator("store_dir")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return None if path is None else path.expanduser().absolute()
+
+    @field_validator("sparse_weight")
+    @classmethod
+    def _some_weight(cls, weight: float, info: ValidationInfo) -> float:
+        if weight == info.data.get("dense_weight") == 0:
+            raise ValueError("it and MOTET_RETRIEVER_DENSE_WEIGHT cannot both be 0")
+        return weight
+
+    def store_path(self, settings: Settings) -> Path:
+        """Where the passage store is."""
+        return self.store_dir or settings.data_dir / "retriever"
+
+    def chunking(self) -> Chunking:
+        """How documents are cut."""
+        return Chunking(self.chunk_tokens, self.chunk_overlap)
+
+    def fusion(self) -> Fusion:
+        """How the branches of a search become one list."""
+        return Fusion({"dense": self.dense_weight, "sparse": self.sparse_weight}, self.fusion_k)

@@ -1,0 +1,88 @@
+"""The skills of the retriever: each hands its request to the module that does it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from faststream import Context
+
+from motet.agent import Agent, Call
+from motet.messages import (
+    DeleteRequest,
+    DeleteResult,
+    DocumentsRequest,
+    DocumentsResult,
+    IngestRequest,
+    IngestResult,
+    SearchRequest,
+    SearchResult,
+    SkillExample,
+)
+from motet_retriever.catalogue import delete_documents, list_documents
+from motet_retriever.ingestion import Ingestion
+from motet_retriever.search import Search
+from motet_retriever.stores.port import PassageStore
+
+__all__ = ["declare"]
+
+SEARCH = (
+    "Finds passages in the ingested documents that may hold a fact. Ask for one fact a call, in a "
+    "short question with the names it is about; for facts from different documents make one call "
+    "each. It only finds text: it does not calculate, compare or conclude."
+)
+
+SEARCH_EXAMPLES = (
+    SkillExample(
+        goal="Who signed the lease with Harbour Properties?",
+        input={"query": "Who signed the lease with Harbour Properties?", "limit": 5},
+    ),
+    SkillExample(
+        goal="By how much did Acme's revenue grow from 2022 to 2023? (step: find 2022's revenue)",
+        input={"query": "Acme revenue in 2022", "limit": 5},
+    ),
+)
+
+
+def declare(agent: Agent) -> None:
+    """Declares the skills on `agent`; its lifespan opens what they need."""
+
+    @agent.skill("search", SEARCH, examples=SEARCH_EXAMPLES, typical_s=0.1)
+    async def search(
+        request: SearchRequest, _call: Call, searching: Annotated[Search, Context("search")]
+    ) -> SearchResult:
+        return await searching.search(request)
+
+    @agent.skill(
+        "ingest",
+        "Makes documents findable. A known source is replaced, unless its document is unchanged.",
+        plannable=False,
+        concurrency=4,
+    )
+    async def ingest(
+        request: IngestRequest, call: Call, ingestion: Annotated[Ingestion, Context()]
+    ) -> IngestResult:
+        total = len(request.documents)
+
+        async def progress(done: int) -> None:
+            await call.event(f"{done} of {total} documents ingested", done=done, total=total)
+
+        return await ingestion.ingest(
+            request.documents, call.blobs.get, check=call.check, progress=progress
+        )
+
+    @agent.skill("documents", "Lists the documents that are findable.", plannable=False)
+    async def documents(
+        request: DocumentsRequest, _call: Call, store: Annotated[PassageStore, Context()]
+    ) -> DocumentsResult:
+        return await list_documents(store, request)
+
+    @agent.skill(
+        "delete",
+        "Removes documents, with all that could be found of them.",
+        plannable=False,
+        side_effects=True,
+    )
+    async def delete(
+        request: DeleteRequest, _call: Call, store: Annotated[PassageStore, Context()]
+    ) -> DeleteResult:
+        return await delete_documents(store, request)

@@ -1,0 +1,1 @@
+"""Passage stores: one port, and an adapter a module."""

@@ -1,0 +1,177 @@
+"""Ingestion, into a real store."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+
+from motet.errors import FaultError
+from motet.messages import BlobRef, Document, FaultType
+from motet_retriever.chunking import Chunking
+from motet_retriever.ingestion import GROUP, Ingestion
+from motet_retriever.stores.port import PassageStore, Query
+
+
+@pytest.fixture
+async def ingestion(store: PassageStore, embedder: Any) -> AsyncIterator[Ingestion]:
+    ingestion = Ingestion(store, embedder, Chunking(tokens=16), max_document_bytes=1000)
+    yield ingestion
+    await ingestion.close()
+
+
+async def no_blobs(ref: BlobRef) -> bytes:
+    raise FaultError.of(FaultType.NOT_FOUND, f"There is no blob {ref.name!r}.")
+
+
+def texts(**by_source: str) -> list[Document]:
+    return [Document(source=source, text=text) for source, text in by_source.items()]
+
+
+async def outcome(ingestion: Ingestion, documents: Sequence[Document]) -> list[tuple[str, str]]:
+    result = await ingestion.ingest(documents, no_blobs)
+    return [(item.source, item.status) for item in result.items]
+
+
+async def sources_with(store: PassageStore, word: str) -> set[str]:
+    found = await store.search(Query(limit=100, words=word))
+    return {each.passage.source for each in found["sparse"]}
+
+
+async def test_content_decides(ingestion: Ingestion, store: PassageStore) -> None:
+    assert await outcome(ingestion, texts(a="Apples.", b="Bananas.")) == [
+        ("a", "added"),
+        ("b", "added"),
+    ]
+    assert await outcome(ingestion, texts(a="Apples.", b="Cherries.", c="Dates.")) == [
+        ("a", "unchanged"),
+        ("b", "replaced"),
+        ("c", "added"),
+    ]
+    assert await sources_with(store, "bananas") == set()
+    assert await sources_with(store, "cherries") == {"b"}
+
+
+async def test_one_that_cannot_be_read_stops_no_other(
+    ingestion: Ingestion, store: PassageStore
+) -> None:
+    missing = BlobRef(name="gone", size=1, sha256="0" * 64)
+    documents = [
+        *texts(a="Apples.", empty=" "),
+        Document(source="missing", blob=missing),
+        *texts(large="x" * 2000, b="Bananas."),
+    ]
+    result = await ingestion.ingest(documents, no_blobs)
+    assert [(item.source, item.status, item.passages, item.reason) for item in result.items] == [
+        ("a", "added", 1, None),
+        ("empty", "failed", 0, "It has no text."),
+        ("missing", "failed", 0, "There is no blob 'gone'."),
+        (
+            "large",
+            "failed",
+            0,
+            "It has 2,000 bytes, and the limit is 1,000 (MOTET_RETRIEVER_MAX_DOCUMENT_BYTES).",
+        ),
+        ("b", "added", 1, None),
+    ]
+    assert set(await store.find(["a", "empty", "missing", "large", "b"])) == {"a", "b"}
+
+
+async def test_one_that_becomes_unreadable_stays_as_it_was(
+    ingestion: Ingestion, store: PassageStore
+) -> None:
+    await outcome(ingestion, texts(a="Apples."))
+    assert await outcome(ingestion, texts(a="")) == [("a", "failed")]
+    assert await sources_with(store, "apples") == {"a"}
+
+
+async def test_of_the_same_source_the_later_stays(
+    ingestion: Ingestion, store: PassageStore
+) -> None:
+    def both(first: str, second: str) -> list[Document]:
+        return [Document(source="a", text=first), Document(source="a", text=second)]
+
+    assert await outcome(ingestion, both("Apples.", "Bananas.")) == [
+        ("a", "added"),
+        ("a", "replaced"),
+    ]
+    assert await outcome(ingestion, both("Apples.", "Bananas.")) == [
+        ("a", "replaced"),
+        ("a", "replaced"),
+    ]
+    assert await sources_with(store, "bananas") == {"a"}
+    assert await sources_with(store, "apples") == set()
+
+
+async def test_passages_are_embedded_together(ingestion: Ingestion, embedder: Any) -> None:
+    documents = [Document(source=str(n), text=f"Number {n}.") for n in range(2 * GROUP + 10)]
+    await ingestion.ingest(documents, no_blobs)
+    assert [len(asked) for asked in embedder.asked] == [GROUP, GROUP, 10]
+
+
+async def test_a_large_document_is_embedded_in_parts(store: PassageStore, embedder: Any) -> None:
+    ingestion = Ingestion(store, embedder, Chunking(16, 0), max_document_bytes=1 << 20)
+    text = "".join(f"Sentence number {n} of this large document is here.\n" for n in range(300))
+    (item,) = (await ingestion.ingest([Document(source="a", text=text)], no_blobs)).items
+    assert item.passages > GROUP
+    assert sum(len(asked) for asked in embedder.asked) == item.passages
+    assert max(len(asked) for asked in embedder.asked) <= GROUP
+    await ingestion.close()
+
+
+async def test_progress_is_told(ingestion: Ingestion) -> None:
+    told: list[int] = []
+
+    async def progress(done: int) -> None:
+        told.append(done)
+
+    documents = [Document(source=str(n), text=f"Number {n}.") for n in range(2 * GROUP + 1)]
+    await ingestion.ingest(documents, no_blobs, progress=progress)
+    assert told == [GROUP, 2 * GROUP]
+
+
+async def test_what_was_stored_before_a_stop_is_unchanged_after(
+    ingestion: Ingestion, store: PassageStore
+) -> None:
+    documents = [Document(source=str(n), text=f"Number {n}.") for n in range(2 * GROUP)]
+    checks = 0
+
+    def check() -> None:
+        nonlocal checks
+        checks += 1
+        if checks > GROUP + GROUP // 2:
+            raise FaultError.of(FaultType.CANCELLED, "stop")
+
+    with pytest.raises(FaultError, match="stop"):
+        await ingestion.ingest(documents, no_blobs, check=check)
+    statuses = [status for _, status in await outcome(ingestion, documents)]
+    assert statuses == ["unchanged"] * GROUP + ["added"] * GROUP
+
+
+async def test_a_model_that_fails_ends_the_call(
+    ingestion: Ingestion, store: PassageStore, embedder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await outcome(ingestion, texts(a="Apples."))
+
+    async def fail(texts: Sequence[str]) -> None:
+        raise FaultError.of(FaultType.MODEL_FAILED, "no model", retryable=True)
+
+    monkeypatch.setattr(embedder, "embed", fail)
+    with pytest.raises(FaultError, match="no model"):
+        await ingestion.ingest(texts(a="Bananas."), no_blobs)
+    assert await sources_with(store, "apples") == {"a"}
+
+
+async def test_blobs_are_fetched(ingestion: Ingestion, store: PassageStore) -> None:
+    data = b"Figs."
+
+    async def fetch(ref: BlobRef) -> bytes:
+        assert ref.name == "b"
+        return data
+
+    ref = BlobRef(name="b", size=len(data), sha256=hashlib.sha256(data).hexdigest())
+    result = await ingestion.ingest([Document(source="a", blob=ref)], fetch)
+    assert [item.status for item in result.items] == ["added"]
+    assert await sources_with(store, "figs") == {"a"}
