@@ -1,0 +1,1 @@
+"""Motet: independent agents that work on one task, over NATS, in one trace."""

@@ -1,0 +1,211 @@
+"""Chat: a model that answers in text or in a given form.
+
+Invariants:
+
+- An answer in a form fits it, or there is a fault: after the first answer the model is told what
+  was wrong and tries again, at most `REPAIRS` times.
+- Only answers that were accepted are kept in the response cache; what it gives is checked anew.
+- A fallback is asked when the model before it failed or gave nothing that fits, never when a
+  budget is used up or the task is cancelled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from motet.messages import Fault, FaultType
+from motet.models.cache import ResponseCache, request_key
+from motet.models.choice import choices
+from motet.models.endpoint import Endpoint, Reply, Request
+from motet.models.faults import ModelFaultError
+from motet.models.structured import InvalidOutputError, OutputForm
+from motet.settings import Settings
+
+if TYPE_CHECKING:
+    from langchain_core.messages import BaseMessage
+
+__all__ = ["REPAIRS", "ChatModel", "Messages", "chat_model"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+Messages = Sequence["tuple[str, str] | BaseMessage"]
+"""A conversation: LangChain's messages, or pairs of a role (`system`, `user`, `assistant`) and a
+text."""
+
+REPAIRS = 2
+"""Further tries at an answer that does not fit."""
+_CACHE_FORMAT = 1
+
+
+def chat_model(settings: Settings) -> ChatModel:
+    """The chat model that the settings mean, with its fallbacks.
+
+    Raises:
+        SetupError: A provider does not exist, its key is missing, or its package.
+    """
+    from motet.models.providers import endpoint_of
+
+    endpoints = [endpoint_of(choice, settings) for choice in choices(settings)]
+    cache = ResponseCache(settings.cache_dir / "answers") if settings.model_cache else None
+    return ChatModel(endpoints, cache)
+
+
+class ChatModel:
+    """A model to talk to; safe for many calls at once."""
+
+    def __init__(self, endpoints: Sequence[Endpoint], cache: ResponseCache | None = None) -> None:
+        self._endpoints = endpoints
+        self._cache = cache
+        self.provider = endpoints[0].choice.provider
+        """Of the model that is asked first."""
+        self.name = endpoints[0].choice.name
+
+    @property
+    def priced(self) -> bool:
+        """Whether the price of every model is known; one that is not counts as costing nothing."""
+        return all(endpoint.priced for endpoint in self._endpoints)
+
+    async def text(
+        self, messages: Messages, *, max_tokens: int, stop: Sequence[str] | None = None
+    ) -> str:
+        """An answer in text; one that reaches `max_tokens` ends there.
+
+        Raises:
+            FaultError: `model_failed`, or what the meter raises.
+        """
+        from langchain_core.messages import convert_to_messages
+
+        request = Request(convert_to_messages(messages), max_tokens, tuple(stop or ()))
+
+        async def ask(endpoint: Endpoint) -> str:
+            key = _key(endpoint, request)
+            if (known := await self._known(key)) is not None:
+                endpoint.recall(request)
+                return known
+            reply = await endpoint.ask(request)
+            await self._keep(key, reply.text)
+            return reply.text
+
+        return await self._first(ask)
+
+    @overload
+    async def structured(
+        self, messages: Messages, schema: type[T], *, name: str, max_tokens: int
+    ) -> T: ...
+
+    @overload
+    async def structured(
+        self, messages: Messages, schema: dict[str, Any], *, name: str, max_tokens: int
+    ) -> dict[str, Any]: ...
+
+    async def structured(
+        self, messages: Messages, schema: type[Any] | dict[str, Any], *, name: str, max_tokens: int
+    ) -> Any:
+        """An answer in a form.
+
+        Args:
+            messages: The conversation.
+            schema: A Pydantic model, or an object's JSON Schema.
+            name: What the form is called, of letters, digits, `_` and `-`; models see it.
+            max_tokens: Limit on each try.
+
+        Raises:
+            FaultError: `model_output_invalid` when no try fits, `model_failed`, or what the meter
+                raises.
+        """
+        from langchain_core.messages import convert_to_messages
+
+        form: OutputForm[Any] = OutputForm(schema, name)
+        request = Request(convert_to_messages(messages), max_tokens, form=form)
+
+        async def ask(endpoint: Endpoint) -> Any:
+            key = _key(endpoint, request)
+            if (known := await self._known(key)) is not None:
+                endpoint.recall(request)
+                return form.parse(known)
+            value, text = await _repaired(endpoint, request, form)
+            await self._keep(key, text)
+            return value
+
+        return await self._first(ask)
+
+    async def close(self) -> None:
+        """Ends the connections that it keeps; nothing may be asked of it after."""
+        for endpoint in self._endpoints:
+            await endpoint.close()
+        if self._cache is not None:
+            self._cache.close()
+
+    async def _known(self, key: str) -> str | None:
+        return None if self._cache is None else await self._cache.get(key)
+
+    async def _keep(self, key: str, answer: str) -> None:
+        if self._cache is not None:
+            await self._cache.put(key, answer)
+
+    async def _first(self, ask: Callable[[Endpoint], Awaitable[R]]) -> R:
+        """What the first model gives that does not fail."""
+        if len(self._endpoints) == 1:
+            return await ask(self._endpoints[0])
+        from langchain_core.runnables import RunnableLambda
+
+        def asking(endpoint: Endpoint) -> RunnableLambda[None, R]:
+            async def asked(_: None) -> R:
+                return await ask(endpoint)
+
+            return RunnableLambda(asked)
+
+        first, *rest = [asking(endpoint) for endpoint in self._endpoints]
+        asked = first.with_fallbacks(rest, exceptions_to_handle=(ModelFaultError,))
+        return await asked.ainvoke(None)
+
+
+async def _repaired(endpoint: Endpoint, request: Request, form: OutputForm[T]) -> tuple[T, str]:
+    """The first answer that fits, and its text."""
+    from langchain_core.messages import AIMessage, HumanMessage
+
+    messages = list(request.messages)
+    problem = ""
+    for _ in range(1 + REPAIRS):
+        reply = await endpoint.ask(Request(messages, request.max_tokens, form=form))
+        try:
+            return _accepted(reply, form), reply.text
+        except InvalidOutputError as error:
+            problem = str(error)
+        answer = [AIMessage(reply.text)] if reply.text else []
+        correction = HumanMessage(f"That does not fit: {problem}. Answer again, in full.")
+        messages = [*messages, *answer, correction]
+    raise ModelFaultError(
+        Fault(
+            type=FaultType.MODEL_OUTPUT_INVALID,
+            message=f"The model {endpoint.choice.where} gave no {form.name!r} that fits, "
+            f"in {1 + REPAIRS} tries: {problem}.",
+            detail={"model": endpoint.choice.id, "tries": 1 + REPAIRS, "problem": problem},
+        )
+    )
+
+
+def _accepted(reply: Reply, form: OutputForm[T]) -> T:
+    try:
+        return form.parse(reply.text)
+    except InvalidOutputError:
+        if reply.cut_off:
+            limit = f"after {reply.counts.output} tokens"
+            raise InvalidOutputError(f"it was cut off {limit}, so make it shorter") from None
+        raise
+
+
+def _key(endpoint: Endpoint, request: Request) -> str:
+    from langchain_core.messages import messages_to_dict
+
+    return request_key(
+        format=_CACHE_FORMAT,
+        model=endpoint.choice.identity,
+        messages=messages_to_dict(request.messages),
+        max_tokens=request.max_tokens,
+        stop=request.stop,
+        schema=None if request.form is None else request.form.json_schema,
+        name=None if request.form is None else request.form.name,
+    )

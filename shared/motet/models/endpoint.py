@@ -1,0 +1,273 @@
+"""One request to one chat model: sent, timed, metered, traced, and its failure made a fault.
+
+Invariants:
+
+- The meter is asked before anything is sent, and told what was spent as soon as that is known.
+- Every request is one span `chat {model}`, also one that the response cache answers.
+- A request ends within its time limit, the provider's own retries included.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from motet.messages import Usage
+from motet.models.choice import ModelChoice
+from motet.models.faults import model_failed
+from motet.models.metering import meter
+from motet.models.observation import Observation, content_of, observed
+from motet.models.pricing import TokenCounts, cost_usd, warn_unpriced
+from motet.models.structured import OutputForm, openai_strict
+from motet.telemetry import names
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import AIMessage, BaseMessage
+
+__all__ = ["Endpoint", "OpenAIEndpoint", "OtherEndpoint", "Reply", "Request"]
+
+SEED = 7
+"""Where a provider takes a seed, so that an equal request has an equal answer."""
+_REASONING_TOKENS = 4096
+"""What a model that thinks before it answers may write beside the answer."""
+_CUT_OFF = {"length", "max_tokens", "model_context_window_exceeded"}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked."""
+
+    messages: list[BaseMessage]
+    max_tokens: int
+    """Of the answer."""
+    stop: tuple[str, ...] = ()
+    form: OutputForm[Any] | None = None
+    """The form of the answer; None is text."""
+
+    @property
+    def estimated_tokens(self) -> int:
+        """About what it may cost: a token has some four characters of English."""
+        return sum(len(message.text) for message in self.messages) // 4 + self.max_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back."""
+
+    text: str
+    finish: str
+    counts: TokenCounts
+    model: str
+    """The model that answered, in the provider's words."""
+    id: str
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the answer reached the limit on its tokens before its end."""
+        return self.finish.lower() in _CUT_OFF
+
+
+class Endpoint(ABC):
+    """A chat model of LangChain's as one thing to ask."""
+
+    def __init__(
+        self,
+        choice: ModelChoice,
+        model: BaseChatModel,
+        *,
+        timeout_s: float,
+        record_content: bool = False,
+    ) -> None:
+        profile: Mapping[str, Any] = model.profile or {}
+        fixed = {"temperature": 0.0, "seed": SEED} if profile.get("temperature", True) else {}
+        known = type(model).model_fields
+        self._model = model.model_copy(
+            update={name: value for name, value in fixed.items() if name in known}
+        )
+        self._reasoning = _REASONING_TOKENS if profile.get("reasoning_output") else 0
+        self.choice = choice
+        self._timeout_s = timeout_s
+        self._record_content = record_content
+
+    @property
+    def priced(self) -> bool:
+        """Whether its price is known."""
+        return cost_usd(self.choice, TokenCounts(), [self.choice.name]) is not None
+
+    async def ask(self, request: Request) -> Reply:
+        """Sends a request.
+
+        Raises:
+            FaultError: `model_failed`, or what the meter raises.
+        """
+        payer = meter.get()
+        if payer is not None:
+            payer.reserve(request.estimated_tokens)
+        attributes = self._attributes(request)
+        with observed(names.OPERATION_CHAT, self.choice, attributes) as observation:
+            reply = await self._answer(request)
+            self._observe(observation, reply)
+        if payer is not None:
+            payer.spend(observation.usage)
+        return reply
+
+    def recall(self, request: Request) -> None:
+        """Leaves the span of a request that the response cache answered."""
+        attributes = {**self._attributes(request), names.CACHED: True}
+        with observed(names.OPERATION_CHAT, self.choice, attributes):
+            pass
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Ends the connections that it keeps, where that can be done."""
+
+    async def _answer(self, request: Request) -> Reply:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                text, message = await self._send(request, request.max_tokens + self._reasoning)
+        except TimeoutError:
+            late = TimeoutError(f"it did not answer within {self._timeout_s:g} s.")
+            raise model_failed(late, self.choice.where) from None
+        except Exception as error:  # every provider raises exceptions of its own
+            raise model_failed(error, self.choice.where) from error
+        said = message.response_metadata
+        return Reply(
+            text=text,
+            finish=str(said.get("finish_reason") or said.get("stop_reason") or ""),
+            counts=_counts(request, message),
+            model=str(said.get("model_name") or said.get("model") or self.choice.name),
+            id=message.id or "",
+        )
+
+    @abstractmethod
+    async def _send(self, request: Request, max_tokens: int) -> tuple[str, AIMessage]:
+        """The answer's text, which is JSON where the request has a form, and the message."""
+
+    def _attributes(self, request: Request) -> dict[str, Any]:
+        attributes: dict[str, Any] = {
+            names.GEN_AI_REQUEST_MAX_TOKENS: request.max_tokens,
+            names.GEN_AI_OUTPUT_TYPE: "text" if request.form is None else "json",
+        }
+        if request.stop:
+            attributes[names.GEN_AI_REQUEST_STOP] = request.stop
+        if self._record_content:
+            attributes[names.GEN_AI_INPUT_MESSAGES] = content_of(request.messages)
+        return attributes
+
+    def _observe(self, observation: Observation, reply: Reply) -> None:
+        """Notes on the span what came back and what it cost."""
+        cost = cost_usd(self.choice, reply.counts, [reply.model, self.choice.name])
+        if cost is None:
+            warn_unpriced(self.choice.id)
+        observation.usage = Usage(
+            input_tokens=reply.counts.input,
+            output_tokens=reply.counts.output,
+            cost_usd=cost or 0.0,
+            model_calls=1,
+        )
+        observation.span.set_attributes(
+            {
+                names.GEN_AI_RESPONSE_MODEL: reply.model,
+                names.GEN_AI_RESPONSE_ID: reply.id,
+                names.GEN_AI_FINISH_REASONS: (reply.finish,),
+                names.GEN_AI_INPUT_TOKENS: reply.counts.input,
+                names.GEN_AI_OUTPUT_TOKENS: reply.counts.output,
+                names.GEN_AI_CACHE_READ_TOKENS: reply.counts.cache_read,
+                names.COST_USD: observation.usage.cost_usd,
+                names.PRICED: cost is not None,
+            }
+        )
+        if self._record_content:
+            from langchain_core.messages import AIMessage
+
+            content = content_of([AIMessage(reply.text)])
+            observation.span.set_attribute(names.GEN_AI_OUTPUT_MESSAGES, content)
+
+
+class OpenAIEndpoint(Endpoint):
+    """A server that speaks OpenAI's chat completions: the form rides in `response_format`.
+
+    It goes past LangChain's own handling of that field, which turns an answer that was cut off
+    into an exception without its usage.
+    """
+
+    def __init__(self, *args: Any, restricted_schemas: bool, **options: Any) -> None:
+        """`restricted_schemas`: whether its strict mode takes only some schemas, as OpenAI's."""
+        super().__init__(*args, **options)
+        self._restricted_schemas = restricted_schemas
+
+    async def _send(self, request: Request, max_tokens: int) -> tuple[str, AIMessage]:
+        options: dict[str, Any] = {"max_tokens": max_tokens}
+        if request.stop:
+            options["stop"] = list(request.stop)
+        if request.form is not None:
+            options["extra_body"] = {"response_format": self._response_format(request.form)}
+        message = await self._model.ainvoke(request.messages, **options)
+        return message.text, message
+
+    async def close(self) -> None:
+        """See `Endpoint.close`."""
+        model: Any = self._model  # a ChatOpenAI, or what derives from it
+        await model.root_async_client.close()
+
+    def _response_format(self, form: OutputForm[Any]) -> dict[str, Any]:
+        schema = form.json_schema
+        strict = openai_strict(schema) if self._restricted_schemas else schema
+        return {
+            "type": "json_schema",
+            "json_schema": {
+                "name": form.name,
+                "strict": strict is not None,
+                "schema": schema if strict is None else strict,
+            },
+        }
+
+
+class OtherEndpoint(Endpoint):
+    """Any other provider, by LangChain's `with_structured_output`."""
+
+    async def _send(self, request: Request, max_tokens: int) -> tuple[str, AIMessage]:
+        model = self._limited(max_tokens)
+        if request.form is None:
+            stop = list(request.stop) or None
+            message = await model.ainvoke(request.messages, stop=stop)
+            return message.text, message
+        schema = {**request.form.json_schema, "title": request.form.name}
+        answer = cast(
+            "dict[str, Any]",
+            await model.with_structured_output(schema, include_raw=True).ainvoke(request.messages),
+        )
+        message = cast("AIMessage", answer["raw"])
+        parsed = answer.get("parsed")
+        text = message.text if parsed is None else json.dumps(parsed, ensure_ascii=False)
+        return text, message
+
+    async def close(self) -> None:
+        """See `Endpoint.close`. LangChain has no way to it that all providers share."""
+
+    def _limited(self, max_tokens: int) -> BaseChatModel:
+        known = type(self._model).model_fields
+        for field in ("max_tokens", "max_output_tokens", "num_predict"):
+            if field in known:
+                return self._model.model_copy(update={field: max_tokens})
+        return self._model
+
+
+def _counts(request: Request, message: AIMessage) -> TokenCounts:
+    """What the provider counted; an estimate where it does not say, so that budgets hold."""
+    usage = message.usage_metadata
+    if usage is None:
+        output = len(message.text) // 4 + 1
+        return TokenCounts(input=request.estimated_tokens - request.max_tokens, output=output)
+    details = usage.get("input_token_details", {})
+    return TokenCounts(
+        input=usage["input_tokens"],
+        output=usage["output_tokens"],
+        cache_read=details.get("cache_read") or 0,
+        cache_write=details.get("cache_creation") or 0,
+    )

@@ -1,0 +1,96 @@
+"""Spans and metrics of requests to models, as OpenTelemetry's GenAI conventions name them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import metrics, trace
+from opentelemetry.trace import Span, SpanKind
+
+from motet.errors import FaultError
+from motet.messages import Usage
+from motet.models.choice import ModelChoice
+from motet.models.metering import meter
+from motet.telemetry import CurrentSpan, Instruments, names
+
+if TYPE_CHECKING:
+    from langchain_core.messages import BaseMessage
+
+__all__ = ["Observation", "content_of", "observed"]
+
+_ROLES = {"human": "user", "ai": "assistant"}
+
+
+class Observation:
+    """A request under way."""
+
+    def __init__(self, span: Span) -> None:
+        self.span = span
+        self.usage = Usage()
+        """What it spent; set before the request ends."""
+
+
+@contextmanager
+def observed(
+    operation: str, choice: ModelChoice, attributes: Mapping[str, Any]
+) -> Generator[Observation]:
+    """A request to a model as a span of the kind CLIENT and in the metrics.
+
+    `operation` is `names.OPERATION_CHAT` or `names.OPERATION_EMBEDDINGS`.
+    """
+    began = time.perf_counter()
+    name_of = names.chat if operation == names.OPERATION_CHAT else names.embeddings
+    span = trace.get_tracer(names.SCOPE).start_span(
+        name_of(choice.name),
+        kind=SpanKind.CLIENT,
+        attributes={
+            names.GEN_AI_OPERATION: operation,
+            names.GEN_AI_PROVIDER: choice.provider,
+            names.GEN_AI_REQUEST_MODEL: choice.name,
+            **attributes,
+        },
+    )
+    observation = Observation(span)
+    error: str | None = None
+    try:
+        with CurrentSpan(span):
+            yield observation
+    except FaultError as failed:
+        error = failed.fault.type
+        raise
+    finally:
+        payer = meter.get()
+        _instruments().model_used(
+            operation,
+            choice.provider,
+            choice.name,
+            time.perf_counter() - began,
+            observation.usage,
+            agent=payer.agent if payer else "",
+            skill=payer.skill if payer else "",
+            error=error,
+        )
+
+
+def content_of(messages: list[BaseMessage]) -> str:
+    """Messages in the form of the attributes `gen_ai.*.messages`: JSON, with roles and parts."""
+    return json.dumps(
+        [
+            {
+                "role": _ROLES.get(message.type, message.type),
+                "parts": [{"type": "text", "content": message.text}],
+            }
+            for message in messages
+        ],
+        ensure_ascii=False,
+    )
+
+
+@cache
+def _instruments() -> Instruments:
+    return Instruments(metrics.get_meter(names.SCOPE))

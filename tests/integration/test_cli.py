@@ -1,0 +1,215 @@
+"""The `motet` command against a mesh that `motet up` runs, as a person would use it."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.integration.command_line import CommandLine
+from tests.integration.embedded_agents import ECHO
+
+pytestmark = pytest.mark.timeout(120)
+
+LIBRARY = """
+    from motet.agent import Agent, Call
+    from motet.errors import FaultError
+    from motet.messages import IngestRequest, IngestResult
+
+    agent = Agent("retriever", "Keeps documents")
+
+    @agent.skill("ingest", "Takes documents", plannable=False)
+    async def ingest(request: IngestRequest, call: Call) -> IngestResult:
+        return IngestResult(items=tuple(
+            IngestResult.Item(source=d.source, status="added", passages=len(d.text.split("\\n\\n")))
+            for d in request.documents
+        ))
+
+    @agent.skill("fail", "Cannot be done", max_attempts=1)
+    async def fail(request: IngestRequest, call: Call) -> IngestResult:
+        raise FaultError.of("not_found", "There is no such shelf.")
+"""
+
+STUBBORN = """
+    import asyncio
+    from contextlib import asynccontextmanager
+    from motet.agent import Agent
+
+    @asynccontextmanager
+    async def resources():
+        yield
+        await asyncio.sleep(600)
+
+    agent = Agent("stubborn", "Takes ten minutes to stop", lifespan=resources)
+"""
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[CommandLine, dict[str, object]]]:
+    """A mesh that runs in another terminal, and what it said of itself."""
+    motet = CommandLine.make(tmp_path_factory.mktemp("user"), echo=ECHO, retriever=LIBRARY)
+    with motet.up("--agent", "echo", "--agent", "retriever") as (_, state):
+        yield motet, state
+
+
+@pytest.fixture
+def motet(up: tuple[CommandLine, dict[str, object]]) -> CommandLine:
+    return up[0]
+
+
+def test_a_goal_is_followed_to_its_answer(motet: CommandLine) -> None:
+    done = motet("submit", "say hello", "--follow")
+    assert done.returncode == 0, done.stderr
+    lines = [line.strip() for line in done.stdout.splitlines()]
+    assert any("→" in line and "echo.say s1  from echo" in line for line in lines)
+    assert any("✓" in line and "echo.say s1" in line for line in lines)
+    assert "say hello" in lines
+    assert any(line.startswith("$0.0000 · 0 tokens") and "1 call" in line for line in lines)
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_a_task_is_submitted_watched_and_its_result_read(motet: CommandLine) -> None:
+    assert motet("submit", "one thing", "--id", "mine").stdout == "mine\n"
+    assert motet.json("submit", "one thing", "--id", "mine") == {"id": "mine"}
+    watched = motet("watch", "mine", "--json")
+    events = [json.loads(line) for line in watched.stdout.splitlines()]
+    kinds = [event["kind"] for event in events]
+    assert kinds.count("call_started") == 1
+    assert events[-1]["state"] == "succeeded"
+    sequences = [event["sequence"] for event in events]
+    assert sequences == sorted(set(sequences))
+    later = motet("watch", "mine", "--after", str(sequences[-2]), "--json")
+    assert [json.loads(line) for line in later.stdout.splitlines()] == events[-1:]
+    record = motet.json("result", "mine")
+    assert record["answer"]["text"] == "one thing"
+    assert "one thing" in motet("result", "mine").stdout
+
+
+def test_the_trace_of_a_task_is_one_tree(motet: CommandLine) -> None:
+    motet("submit", "trace this", "--id", "traced", "--follow")
+    drawn = motet("trace", "traced")
+    assert drawn.returncode == 0, drawn.stderr
+    assert "echo.say (s1)" in drawn.stdout
+    assert "└─ " in drawn.stdout
+    [root] = motet.json("trace", "traced")
+    assert root["children"]
+    assert "send motet.call.echo.say" in motet("trace", "traced", "--spans").stdout
+
+
+def test_agents_are_listed_with_their_skills(motet: CommandLine) -> None:
+    shown = motet("agents").stdout
+    assert "echo 0.1.0" in shown
+    assert "say" in shown
+    assert "Takes documents (not for planners)" in shown
+    cards = motet.json("agents")
+    assert [card["name"] for card in cards] == ["echo", "retriever"]
+
+
+def test_documents_are_ingested_from_folders(motet: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "one.md").write_text("# One\n\nText")
+    (tmp_path / "two.txt").write_text("Text")
+    (tmp_path / "bad.txt").write_bytes(b"\xff\xfe\xfd")
+    done = motet("ingest", str(tmp_path))
+    assert done.returncode == 1
+    assert done.stdout.startswith("3 documents: 2 added, 1 failed; 3 passages\n")
+    assert "bad.txt: it is not UTF-8 text" in done.stdout
+    (tmp_path / "bad.txt").unlink()
+    items = motet.json("ingest", str(tmp_path))["items"]
+    assert [item["status"] for item in items] == ["added", "added"]
+
+
+def test_dead_letters_are_listed_shown_replayed_and_dropped(
+    up: tuple[CommandLine, dict[str, object]],
+) -> None:
+    motet, state = up
+    publish(str(state["nats_url"]), "motet.task.submit", b"this is no JSON")
+    sequence = wait_for_dead_letter(motet)
+    shown = motet("dead", "show", sequence)
+    assert "motet.task.submit" in shown.stdout
+    assert "this is no JSON" in shown.stdout
+    assert "(invalid_input)" in motet("dead", "list").stdout
+    assert motet.json("dead", "show", sequence)["letter"]["fault"]["type"] == "invalid_input"
+    assert motet.json("dead", "replay", sequence) == {"replayed": [int(sequence)]}
+    again = wait_for_dead_letter(motet)
+    assert again != sequence
+    assert motet("dead", "drop", again).stdout == f"{again} is gone.\n"
+    gone = motet("dead", "show", again)
+    assert gone.returncode == 4
+    assert "There is no dead letter" in gone.stderr
+
+
+def test_doctor_finds_the_mesh_and_its_agents(motet: CommandLine) -> None:
+    checks = json.loads(motet("doctor", "--json").stdout)
+    found = {(check["name"], check["found"]): check["verdict"] for check in checks}
+    assert found["agent", "echo is alive"] == "good"
+    assert found["agent", "retriever is alive"] == "good"
+
+
+def test_a_task_that_does_not_exist_is_a_sentence(motet: CommandLine) -> None:
+    for command in ("watch", "result", "trace", "cancel"):
+        done = motet(command, "nothing")
+        assert done.returncode == 1
+        assert "'nothing'" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_output_may_be_cut_off_by_a_pipe(motet: CommandLine) -> None:
+    with motet.started("agents", "--json") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert "Traceback" not in process.stderr.read()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_nothing_is_left_of_a_mesh_that_is_interrupted(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    motet = CommandLine.make(tmp_path, echo=ECHO)
+    with motet.up("--agent", "echo") as (process, state):
+        owned = [psutil.Process(each["pid"]) for each in state["processes"]]
+        owned += psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(number)
+        assert process.wait(30) == (128 + number if number != signal.SIGKILL else -number)
+        _, alive = psutil.wait_procs(owned, timeout=30)
+    assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def test_a_second_interruption_does_not_wait_for_what_will_not_stop(tmp_path: Path) -> None:
+    motet = CommandLine.make(tmp_path, stubborn=STUBBORN)
+    with motet.up("--agent", "stubborn") as (process, _):
+        owned = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) in {130, 143}
+        _, alive = psutil.wait_procs(owned, timeout=30)
+    assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def publish(url: str, subject: str, body: bytes) -> None:
+    """Publishes as a client that knows nothing of Motet: NATS' text protocol on a socket."""
+    import socket
+    from urllib.parse import urlsplit
+
+    address = urlsplit(url)
+    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+        reader = connection.makefile("rb")
+        assert reader.readline().startswith(b"INFO ")
+        connection.sendall(
+            b'CONNECT {"verbose":false}\r\nPUB %s %d\r\n%s\r\nPING\r\n'
+            % (subject.encode(), len(body), body)
+        )
+        assert reader.readline() == b"PONG\r\n"
+
+
+def wait_for_dead_letter(motet: CommandLine) -> str:
+    """The sequence of the one dead letter, once it is there."""
+    for _ in range(50):
+        letters = motet.json("dead", "list")
+        if letters:
+            return str(letters[0]["sequence"])
+    raise AssertionError("no dead letter came")

