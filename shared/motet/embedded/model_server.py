@@ -35,6 +35,8 @@ out without the other's prompt: the beginning that requests share would be read 
 _PROMPT_CACHE_MIB = 256
 """Memory for prompts of earlier requests, some 9,000 tokens of the 1.5B model, so that a shared
 beginning is not read again. llama.cpp's own default is 8 GiB."""
+_STATES_KEPT = 48
+"""Files of read beginnings, some 10 MB each; see `motet.models.beginnings`."""
 _LOG_ERRORS_ONLY = 1
 _SETUP_ERROR = 2
 _PARENT_CHECK_S = 1.0
@@ -116,11 +118,22 @@ def _parameters(llama_cpp: Any, options: argparse.Namespace, model: Path) -> Any
     parameters.cpuparams.n_threads = options.threads
     parameters.cpuparams_batch.n_threads = options.threads
     parameters.cache_ram_mib = _PROMPT_CACHE_MIB
+    parameters.slot_save_path = f"{_states_folder(model)}/"
     parameters.verbosity = _LOG_ERRORS_ONLY
     parameters.ui = False
     parameters.endpoint_slots = False
     parameters.offline = True
     return parameters
+
+
+def _states_folder(model: Path) -> Path:
+    """Where the server keeps what it read of prompts; the oldest files are dropped."""
+    folder = load_settings().cache_dir / "beginnings" / model.stem
+    folder.mkdir(parents=True, exist_ok=True)
+    newest_first = sorted(folder.glob("*.bin"), key=lambda file: file.stat().st_mtime, reverse=True)
+    for file in newest_first[_STATES_KEPT:]:
+        file.unlink(missing_ok=True)
+    return folder
 
 
 def _write_atomically(path: Path, text: str) -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from motet.messages import Usage
+from motet.models.beginnings import Beginnings
 from motet.models.choice import ModelChoice
 from motet.models.faults import model_failed
 from motet.models.metering import meter
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import AIMessage, BaseMessage
 
-__all__ = ["Endpoint", "OpenAIEndpoint", "OtherEndpoint", "Reply", "Request"]
+__all__ = ["Endpoint", "LocalEndpoint", "OpenAIEndpoint", "OtherEndpoint", "Reply", "Request"]
 
 SEED = 7
 """Where a provider takes a seed, so that an equal request has an equal answer."""
@@ -226,6 +227,26 @@ class OpenAIEndpoint(Endpoint):
                 "schema": schema if strict is None else strict,
             },
         }
+
+
+class LocalEndpoint(OpenAIEndpoint):
+    """A server on this machine, whose reading of prompts is worth keeping."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, restricted_schemas=False, **options)
+        self._beginnings = Beginnings(self.choice.url or "", self.choice.name)
+
+    async def _send(self, request: Request, max_tokens: int) -> tuple[str, AIMessage]:
+        from langchain_core.messages.utils import convert_to_openai_messages
+
+        messages = cast("list[dict[str, str]]", convert_to_openai_messages(request.messages))
+        async with self._beginnings.ready(messages):
+            return await super()._send(request, max_tokens)
+
+    async def close(self) -> None:
+        """See `Endpoint.close`."""
+        await self._beginnings.close()
+        await super().close()
 
 
 class OtherEndpoint(Endpoint):

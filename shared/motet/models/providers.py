@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from motet.errors import SetupError
 from motet.models.choice import LOCAL, PROVIDERS, ModelChoice
-from motet.models.endpoint import Endpoint, OpenAIEndpoint, OtherEndpoint
+from motet.models.endpoint import Endpoint, LocalEndpoint, OpenAIEndpoint, OtherEndpoint
 from motet.settings import Settings
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ def endpoint_of(choice: ModelChoice, settings: Settings) -> Endpoint:
     }
     if choice.provider not in _OPENAI_STYLE:
         return OtherEndpoint(choice, model, **shared)
+    if choice.provider == LOCAL:
+        return LocalEndpoint(choice, model, **shared)
     restricted = choice.url is None
     return OpenAIEndpoint(choice, model, restricted_schemas=restricted, **shared)
 

@@ -1,0 +1,105 @@
+"""Beginnings of prompts that a local server has read before, kept on disk.
+
+Most of what a small model is asked is the same each time: instructions and worked examples, then
+one message that varies. On two cores reading such a beginning takes seconds. llama.cpp's server
+can write what it made of it (keys and values, about 28 KB a token for the 1.5B model) to a file
+and read it back in milliseconds, also in a later run.
+
+Invariants:
+
+- A beginning is every message but the last. Its file is named by a hash of the model's name and
+  its text, so a changed prompt never meets an old state; nothing of the last message is kept.
+- One request is under way at a time, since the state is the server's one slot.
+- A server that cannot do this (no llama.cpp, no folder) is asked as if this did not exist.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["Beginnings"]
+
+log = logging.getLogger(__name__)
+
+SHORTEST = 400
+"""Characters of a beginning below which reading it takes no longer than restoring it."""
+
+_TIMEOUT_S = 120.0
+
+
+class Beginnings:
+    """The kept beginnings of one model on one server."""
+
+    def __init__(self, url: str, model: str, client: httpx.AsyncClient | None = None) -> None:
+        """`url` is the server's base URL, with or without the `/v1` of OpenAI's API."""
+        self._root = url.rstrip("/").removesuffix("/v1")
+        self._model = model
+        self._client = client
+        self._one = asyncio.Lock()
+        self._loaded = ""
+        self._supported = True
+
+    @asynccontextmanager
+    async def ready(self, messages: list[dict[str, str]]) -> AsyncGenerator[None]:
+        """While the block lasts, the server has read the beginning of `messages`."""
+        beginning = messages[:-1]
+        if not self._supported or sum(len(m["content"]) for m in beginning) < SHORTEST:
+            yield
+            return
+        async with self._one:
+            name = self._name(beginning)
+            if name != self._loaded and self._supported:
+                self._loaded = ""
+                await self._load(name, beginning)
+            yield
+
+    async def close(self) -> None:
+        """Ends its connections."""
+        if self._client is not None:
+            await self._client.aclose()
+
+    def _name(self, beginning: list[dict[str, str]]) -> str:
+        text = json.dumps([self._model, beginning])
+        return f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.bin"
+
+    async def _load(self, name: str, beginning: list[dict[str, str]]) -> None:
+        import httpx
+
+        try:
+            status = await self._slot("restore", name)
+            if status == HTTPStatus.BAD_REQUEST:  # there is no such file yet
+                await self._read(beginning)
+                status = await self._slot("save", name)
+        except httpx.HTTPError as error:
+            log.debug("the beginning of a prompt was not prepared: %s", error)
+            return
+        if status == HTTPStatus.OK:
+            self._loaded = name
+        else:
+            log.debug("the model server keeps no beginnings of prompts (%d)", status)
+            self._supported = False
+
+    async def _slot(self, action: str, name: str) -> int:
+        answer = await self._post(f"/slots/0?action={action}", {"filename": name})
+        return answer.status_code
+
+    async def _read(self, beginning: list[dict[str, str]]) -> None:
+        request = {"model": self._model, "messages": beginning, "max_tokens": 1}
+        (await self._post("/v1/chat/completions", request)).raise_for_status()
+
+    async def _post(self, path: str, body: dict[str, Any]) -> httpx.Response:
+        import httpx
+
+        if self._client is None:
+            self._client = httpx.AsyncClient(base_url=self._root, timeout=_TIMEOUT_S)
+        return await self._client.post(path, json=body)
