@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_ONE_CALL = Usage(calls=1)
+
 
 @dataclass(frozen=True, slots=True)
 class Mesh:
@@ -150,8 +152,6 @@ class Call:
         """
         self.check()
         self._check_budget(self._work.usage + Usage(output_tokens=max(tokens, 1)))
-        if self._work.context.budget.cost_usd == 0:
-            raise _over_budget("cost_usd", self._work.context.budget, self._work.usage)
 
     async def event(self, message: str, **data: Any) -> None:
         """Makes something known to whoever follows the task."""
@@ -239,8 +239,9 @@ class Call:
                 limit=context.budget.depth,
             )
         # Counted before it runs, so that parallel calls cannot all take the last one.
-        self._check_budget(self._work.usage + Usage(calls=1))
-        self._work.usage = self._work.usage + Usage(calls=1)
+        spent = self._work.usage + _ONE_CALL
+        self._check_budget(spent)
+        self._work.usage = spent
         child = context.child(
             step,
             deadline=None if timeout_s is None else time.time() + timeout_s,
@@ -248,29 +249,31 @@ class Call:
             fresh=self.attempt == 1,
         )
         started = time.monotonic()
-        await self.publish(
-            CallStarted(
-                task=self.task,
-                call=child.call,
-                parent=context.call,
-                caller=self.agent,
-                skill=skill,
-                step=step,
+        if context.watched:
+            await self._mesh.events.publish(
+                CallStarted(
+                    task=self.task,
+                    call=child.call,
+                    parent=context.call,
+                    caller=self.agent,
+                    skill=skill,
+                    step=step,
+                )
             )
-        )
         result = await self._mesh.caller.call(skill, request, child, step=step)
         self._work.usage = self._work.usage + result.usage
-        await self.publish(
-            CallFinished(
-                task=self.task,
-                call=child.call,
-                skill=skill,
-                ok=result.ok,
-                fault=result.fault,
-                duration_s=time.monotonic() - started,
-                usage=result.usage,
+        if context.watched:
+            await self._mesh.events.publish(
+                CallFinished(
+                    task=self.task,
+                    call=child.call,
+                    skill=skill,
+                    ok=result.ok,
+                    fault=result.fault,
+                    duration_s=time.monotonic() - started,
+                    usage=result.usage,
+                )
             )
-        )
         if result.fault is not None:
             raise FaultError(result.fault)
         return read_output(result.output, output, skill)

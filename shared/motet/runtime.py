@@ -98,6 +98,7 @@ class RunningAgent:
         ]
         self._tasks = self._task_server()
         self._announcement = Announcement(bus, agent.card(self.instance))
+        self._stopped = False
 
     async def start(self) -> None:
         """Takes calls and announces the agent."""
@@ -119,7 +120,13 @@ class RunningAgent:
         log.info("%s is ready: %s", self.agent.name, ", ".join(self.agent.skills) or "tasks")
 
     async def stop(self, grace_s: float = GRACE_S) -> None:
-        """Leaves the mesh; what runs finishes within `grace_s` seconds or is handed back."""
+        """Leaves the mesh; what runs finishes within `grace_s` seconds or is handed back.
+
+        Stopping it again does nothing.
+        """
+        if self._stopped:
+            return
+        self._stopped = True
         await self._announcement.stop()
         servers = [*self._servers, *([self._tasks] if self._tasks else [])]
         await asyncio.gather(*(server.stop(grace_s) for server in servers))

@@ -119,7 +119,7 @@ class Settings(ServiceSettings):
         return value
 
 
-def load_settings(kind: type[S] = Settings, **overrides: Any) -> S:  # type: ignore[assignment]
+def load_settings(kind: type[S] = Settings, **overrides: Any) -> S:
     """Reads settings from the environment.
 
     Raises:

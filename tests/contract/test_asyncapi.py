@@ -22,9 +22,7 @@ def test_every_skill_has_a_channel() -> None:
         channel["address"] for channel in document(installed_agents())["channels"].values()
     }
     skills = {
-        f"motet.call.{agent.name}.{skill}"
-        for agent in installed_agents()
-        for skill in agent.skills
+        f"motet.call.{agent.name}.{skill}" for agent in installed_agents() for skill in agent.skills
     }
     assert skills
     assert skills <= addresses

@@ -24,8 +24,6 @@ from motet.messages import (
 from motet.testing.mesh import TestMesh
 from motet_retriever.app import agent
 
-pytest_plugins = ["motet.testing.plugin"]
-
 LEASE = "# Lease\n\nThe rent is 900 euros a month.\n\n# Term\n\nIt ends on 1 May 2027.\n"
 
 
@@ -118,4 +116,4 @@ async def test_the_retrieval_is_a_span_of_the_call(retriever: TestMesh) -> None:
     await retriever.motet.call("retriever.search", SearchRequest(query="apples"), SearchResult)
     spans = {span.name: span for span in retriever.spans()}
     retrieval = spans["retrieval documents"]
-    assert retrieval.parent.span_id == spans["invoke_agent retriever"].context.span_id
+    assert retrieval.parent_id == spans["invoke_agent retriever"].span_id

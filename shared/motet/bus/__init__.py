@@ -4,6 +4,7 @@ Nothing else in Motet imports the NATS client.
 """
 
 from motet.bus.blobs import Blobs
+from motet.bus.book import TaskBook
 from motet.bus.calls import Caller
 from motet.bus.cancellation import Cancellations
 from motet.bus.connection import Bus
@@ -12,10 +13,11 @@ from motet.bus.dead import DeadLetters, StoredDeadLetter
 from motet.bus.events import Events
 from motet.bus.kv import Bucket, Item
 from motet.bus.ledger import Ledger
+from motet.bus.orphans import Orphans
 from motet.bus.provision import ensure_consumer, provision, wait_until_provisioned
 from motet.bus.registry import Announcement, Registry
 from motet.bus.serve import SkillQueue, SkillServer, Work
-from motet.bus.tasks import TaskBook, TaskServer, TaskWork
+from motet.bus.tasks import TaskServer, TaskWork
 from motet.bus.topology import TASK_CALL, Header, Topology, call_id
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "Header",
     "Item",
     "Ledger",
+    "Orphans",
     "Registry",
     "SkillQueue",
     "SkillServer",

@@ -7,7 +7,8 @@ import logging
 from faststream.nats import NatsBroker, NatsCredentials
 from nats.aio.client import Client
 
-from motet.bus.connection import options, reporting, unlimited
+from motet.bus.connection import options, reporting
+from motet.bus.lasting import lasting
 from motet.settings import Settings
 
 __all__ = ["connect_broker", "make_broker"]
@@ -33,4 +34,4 @@ async def connect_broker(broker: NatsBroker, settings: Settings) -> Client:
         SetupError: No server answers at `MOTET_NATS_URL`.
     """
     with reporting(settings):
-        return unlimited(await broker.connect())
+        return lasting(await broker.connect())

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -33,6 +34,9 @@ from motet.messages import CallResult, Fault, FaultType
 from motet.telemetry import inject, names
 
 __all__ = ["Caller"]
+
+_SKILL = re.compile(r"[a-z][a-z0-9_]{0,39}\.[a-z][a-z0-9_]{0,39}")
+"""`Name.Name`: nothing else can be a subject that an agent listens on."""
 
 LEDGER_POLL_S = 5.0
 """Seconds after which a caller without a reply looks into the ledger."""
@@ -115,13 +119,15 @@ class Caller:
         if (agent, skill) in self._known:
             return
         try:
+            if not _SKILL.fullmatch(f"{agent}.{skill}"):
+                raise NotFoundError
             await self._bus.js.consumer_info(
                 self._bus.topology.stream("CALLS"), f"{agent}-{skill}", timeout=ATTEMPT_TIMEOUT_S
             )
         except (NotFoundError, ValueError):
             raise FaultError.of(
                 FaultType.UNKNOWN_SKILL,
-                f"No agent has ever announced the skill '{agent}.{skill}': "
+                f"No agent has ever announced the skill {f'{agent}.{skill}'[:100]!r}: "
                 "`motet agents` lists what there is.",
             ) from None
         except (NatsError, APIError) as error:

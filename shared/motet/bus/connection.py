@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -31,9 +32,10 @@ from nats.errors import (
     Error as NatsError,
 )
 from nats.js import JetStreamContext
-from nats.js.errors import APIError
+from nats.js.errors import APIError, ServiceUnavailableError
 from pydantic_core import from_json
 
+from motet.bus.lasting import lasting
 from motet.bus.replies import Replies
 from motet.bus.topology import Header, Topology
 from motet.errors import FaultError, SetupError
@@ -45,18 +47,27 @@ __all__ = ["Bus", "SequenceConflictError", "Stored"]
 
 log = logging.getLogger(__name__)
 
-STORE_TIMEOUT_S = 15.0
-"""Seconds after which a message that no stream took is given up."""
+GIVE_UP_S = 15.0
+"""Seconds after which a message that no stream took, or a read that nobody answered, is given
+up."""
 
 ATTEMPT_TIMEOUT_S = 3.0
-"""Seconds that one attempt waits for a stream's acknowledgement."""
+"""Seconds that one attempt at it waits for an answer."""
 
 WRONG_LAST_SEQUENCE = 10071
 """NATS's error code for a failed compare-and-set."""
 
+NO_RESPONDERS = "503"
+"""The status under which the server says that nobody listens."""
+
+SIZE_ERRORS = frozenset({10054, 10097})
+"""NATS's error codes for a message over a stream's limit, and for headers over 64 KiB."""
+
 STORAGE_ERRORS = frozenset({10047, 10077, 10110, 10023})
 """NATS's error codes for no room: account or server storage, stream limits, resources."""
 
+
+T = TypeVar("T")
 
 MessageCallback = Callable[[Msg], Awaitable[None]]
 
@@ -99,9 +110,9 @@ class Bus:
         body: bytes,
         headers: Mapping[str, str] | None = None,
         *,
-        timeout_s: float = STORE_TIMEOUT_S,
+        timeout_s: float | None = None,
     ) -> Stored:
-        """Publishes to a stream and waits until it has the message.
+        """Publishes to a stream and waits until it has the message, for `GIVE_UP_S` by default.
 
         Raises:
             SequenceConflictError: The expected last sequence did not hold.
@@ -109,7 +120,7 @@ class Bus:
                 does not take that many bytes.
         """
         loop = asyncio.get_running_loop()
-        give_up = loop.time() + timeout_s
+        give_up = loop.time() + (GIVE_UP_S if timeout_s is None else timeout_s)
         sent = dict(headers) if headers else None
         while True:
             patience = max(0.1, min(ATTEMPT_TIMEOUT_S, give_up - loop.time()))
@@ -124,6 +135,10 @@ class Bus:
             except APIError as error:
                 if error.err_code == WRONG_LAST_SEQUENCE:
                     raise SequenceConflictError(subject) from None
+                if error.err_code in SIZE_ERRORS:
+                    raise FaultError.of(
+                        FaultType.TOO_LARGE, f"NATS refused {subject!r}: {error.description}."
+                    ) from None
                 if error.err_code in STORAGE_ERRORS or loop.time() >= give_up:
                     raise _unavailable(subject, error) from error
             except (TimeoutError, NoRespondersError, OutboundBufferLimitError) as error:
@@ -143,21 +158,68 @@ class Bus:
             raise _unavailable(subject, error) from error
 
     async def subscribe(self, subject: str, callback: MessageCallback) -> Subscription:
-        """Hears a core subject; the subscription is known to the server when this returns."""
-        subscription = await self.client.subscribe(subject, cb=callback)
-        await self.client.flush()
+        """Hears a core subject; the subscription is known to the server when this returns.
+
+        Raises:
+            FaultError: `unavailable` when the server does not answer in time.
+        """
+        try:
+            subscription = await self.client.subscribe(subject, cb=callback)
+            await self.client.flush(timeout=math.ceil(GIVE_UP_S))
+        except (NatsError, TimeoutError) as error:
+            raise _unavailable(subject, error) from error
         return subscription
 
-    async def request(self, subject: str, body: bytes = b"", timeout_s: float = 3.0) -> Msg:
-        """Asks a core subject and waits for one reply.
+    async def request(self, subject: str, body: bytes = b"") -> Msg:
+        """Reads from a core subject: asks until somebody replies, for `GIVE_UP_S`.
+
+        A server that has just started, or lost the question, is asked again.
 
         Raises:
             FaultError: `unavailable` when nobody replies in time.
         """
-        try:
-            return await self.replies.request(subject, body, None, timeout_s)
-        except (NatsError, TimeoutError) as error:
-            raise _unavailable(subject, error) from error
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + GIVE_UP_S
+        while True:
+            patience = max(0.1, min(ATTEMPT_TIMEOUT_S, give_up - loop.time()))
+            try:
+                return _answered(await self.replies.request(subject, body, None, patience))
+            except (TimeoutError, NoRespondersError, OutboundBufferLimitError) as error:
+                if loop.time() >= give_up:
+                    raise _unavailable(subject, error) from error
+            except NatsError as error:
+                raise _unavailable(subject, error) from error
+            await asyncio.sleep(0.1)
+
+    async def patiently(self, ask: Callable[[], Awaitable[T]], complaint: str) -> T:
+        """Asks JetStream's API until it is answered, for `GIVE_UP_S`.
+
+        Args:
+            ask: What to ask; asking twice must do no harm.
+            complaint: The beginning of a sentence, such as `Events cannot be read`.
+
+        Raises:
+            FaultError: `unavailable` when it is not answered in time, or refused.
+        """
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + GIVE_UP_S
+        while True:
+            try:
+                return await ask()
+            except (TimeoutError, NoRespondersError, ServiceUnavailableError) as error:
+                if loop.time() >= give_up:
+                    raise _complaint(complaint, error) from error
+            except (NatsError, APIError) as error:
+                raise _complaint(complaint, error) from error
+            await asyncio.sleep(0.1)
+
+    @property
+    def connections(self) -> int:
+        """How many times the connection was lost and made again.
+
+        What the server keeps for a connection (subscriptions apart) does not outlive it.
+        """
+        return int(self.client.stats["reconnects"])
 
 
 def options(settings: Settings, client: str) -> dict[str, Any]:
@@ -180,7 +242,7 @@ def options(settings: Settings, client: str) -> dict[str, Any]:
         "reconnected_cb": on_reconnect,
         "connect_timeout": 3,
         "reconnect_time_wait": 0.1,
-        # Only while connecting for the first time: see `unlimited`.
+        # Only while connecting for the first time: see `lasting`.
         "max_reconnect_attempts": 3,
         "ping_interval": 10,
     }
@@ -202,12 +264,6 @@ def reporting(settings: Settings) -> Generator[None]:
         ) from error
 
 
-def unlimited(connection: Client) -> Client:
-    """Lets a connection that once stood reconnect for ever."""
-    connection.options["max_reconnect_attempts"] = -1
-    return connection
-
-
 async def connect(settings: Settings, client: str) -> Client:
     """Opens a connection.
 
@@ -221,7 +277,7 @@ async def connect(settings: Settings, client: str) -> Client:
             **options(settings, client),
             user_credentials=str(credentials) if credentials else None,
         )
-    return unlimited(connection)
+    return lasting(connection)
 
 
 async def close(connection: Client) -> None:
@@ -245,6 +301,17 @@ class Stored:
     """Whether the stream had a message with this `Nats-Msg-Id` before."""
 
 
+def _answered(message: Msg) -> Msg:
+    """A reply that somebody gave.
+
+    Raises:
+        NoRespondersError: It is the server's word that nobody listens on the subject.
+    """
+    if message.headers and message.headers.get(Header.STATUS) == NO_RESPONDERS:
+        raise NoRespondersError
+    return message
+
+
 def _acknowledged(message: Msg) -> Stored:
     """Reads a stream's acknowledgement.
 
@@ -252,12 +319,16 @@ def _acknowledged(message: Msg) -> Stored:
         NoRespondersError: No stream listens on the subject, or its server is not ready.
         APIError: The stream refused.
     """
-    if message.headers and Header.STATUS in message.headers:
-        raise NoRespondersError
-    answer = from_json(message.data)
+    answer = from_json(_answered(message).data)
     if "error" in answer:
         raise APIError.from_error(answer["error"])
     return Stored(answer["seq"], answer.get("duplicate", False))
+
+
+def _complaint(complaint: str, error: Exception) -> FaultError:
+    return FaultError.of(
+        FaultType.UNAVAILABLE, f"{complaint}: {error or type(error).__name__}.", retryable=True
+    )
 
 
 def _unavailable(subject: str, error: Exception) -> FaultError:

@@ -6,6 +6,8 @@ its way down: an earlier deadline, a smaller budget, less depth.
 
 from __future__ import annotations
 
+import math
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +20,7 @@ from motet.bus.topology import Header, call_id
 from motet.errors import FaultError
 from motet.messages import Budget, FaultType, Token
 
-__all__ = ["CallContext"]
+__all__ = ["CallContext", "reply_subject"]
 
 FRESH_S = 30.0
 """Seconds within which a call must be stored to count as fresh. See `motet.bus.ledger`."""
@@ -27,6 +29,9 @@ SOURCE = "motet/"
 """How the CloudEvents source of Motet's own callers begins."""
 
 _UNLIMITED = "{}"
+_BUDGET_MAX_LENGTH = 1000
+_LATEST = datetime.max.replace(tzinfo=UTC).timestamp()
+_INBOX = re.compile(r"_INBOX\.[A-Za-z0-9_.-]{1,200}")
 
 _TOKEN: TypeAdapter[str] = TypeAdapter(Token)
 
@@ -108,23 +113,41 @@ class CallContext:
         """
         try:
             deadline = headers.get(Header.DEADLINE)
-            reply = headers.get(Header.REPLY)
             return cls(
                 task=_token(headers.get(Header.TASK) or f"call-{sequence}"),
                 call=_token(headers.get(Header.CALL) or f"call-{sequence}"),
                 parent=headers.get(Header.PARENT),
-                depth=int(headers.get(Header.DEPTH, "0")),
-                deadline=None if deadline is None else float(deadline),
+                depth=_depth(headers.get(Header.DEPTH, "0")),
+                deadline=None if deadline is None else _moment(deadline),
                 budget=_budget(headers.get(Header.BUDGET, _UNLIMITED)),
-                # Only an inbox: a result must not become a message that somebody acts on.
-                reply=reply if reply and reply.startswith("_INBOX.") else None,
+                reply=reply_subject(headers),
                 fresh=_is_fresh(headers, stored_at),
                 watched=headers.get(Header.WATCHED) != "0" and Header.TASK in headers,
             )
-        except (KeyError, ValueError) as error:
+        except (KeyError, OverflowError, ValueError) as error:
             raise FaultError.of(
-                FaultType.INVALID_INPUT, f"A header of the call is wrong: {error}"
+                FaultType.INVALID_INPUT, f"A header of the call is wrong: {str(error)[:500]}"
             ) from None
+
+    @classmethod
+    def salvage(cls, headers: Mapping[str, str], sequence: int) -> CallContext:
+        """What holds of a call whose headers `read` refuses: its ids and reply, where they fit."""
+        fallback = f"call-{sequence}"
+        try:
+            task = _token(headers.get(Header.TASK) or fallback)
+            call = _token(headers.get(Header.CALL) or fallback)
+        except ValueError:
+            task = call = fallback
+        return cls(task=task, call=call, reply=reply_subject(headers), watched=False)
+
+
+def reply_subject(headers: Mapping[str, str]) -> str | None:
+    """Where the sender of a message waits for its outcome.
+
+    Only an inbox is: a result must not become a message that somebody acts on.
+    """
+    reply = headers.get(Header.REPLY)
+    return reply if reply and _INBOX.fullmatch(reply) else None
 
 
 def _is_fresh(headers: Mapping[str, str], stored_at: float) -> bool:
@@ -133,6 +156,20 @@ def _is_fresh(headers: Mapping[str, str], stored_at: float) -> bool:
         return False
     issued_at = datetime.fromisoformat(headers[Header.CE_TIME]).timestamp()
     return abs(stored_at - issued_at) < FRESH_S
+
+
+def _depth(text: str) -> int:
+    depth = int(text)
+    if depth < 0:
+        raise ValueError(f"{Header.DEPTH}: {depth} is below 0")
+    return depth
+
+
+def _moment(text: str) -> float:
+    moment = float(text)
+    if not math.isfinite(moment) or not 0 <= moment <= _LATEST:
+        raise ValueError(f"{Header.DEADLINE}: {text!r} is no moment in Unix time")
+    return moment
 
 
 @lru_cache(maxsize=4096)
@@ -146,6 +183,8 @@ def _budget_text(budget: Budget) -> str:
 
 @lru_cache(maxsize=1024)
 def _budget(text: str) -> Budget:
+    if len(text) > _BUDGET_MAX_LENGTH:
+        raise ValueError(f"{Header.BUDGET}: it has {len(text)} characters")
     try:
         return Budget.model_validate_json(text)
     except ValidationError as error:

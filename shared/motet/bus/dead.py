@@ -3,22 +3,56 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol, cast
 
 from nats.errors import Error as NatsError
 from nats.js.errors import APIError, NotFoundError
 
 from motet.bus.blobs import Blobs
 from motet.bus.connection import Bus
-from motet.bus.delivery import Delivery
-from motet.bus.topology import Header
+from motet.bus.topology import TASK_CALL, Header
+from motet.bus.tracing import earlier_attempt
 from motet.errors import FaultError
-from motet.messages import DeadLetter, Fault, FaultType, new_id
+from motet.messages import DeadLetter, Fault, FaultType
 
-__all__ = ["DeadLetters", "StoredDeadLetter"]
+__all__ = ["DeadLetters", "StoredDeadLetter", "Undeliverable"]
 
-_DROPPED_ON_REPLAY = (Header.MESSAGE_ID, Header.REPLY, Header.DEADLINE)
+_DROPPED_ON_REPLAY = (Header.MESSAGE_ID, Header.REPLY, Header.DEADLINE, Header.PARENT)
+_HEADER_NAME = re.compile(r"[A-Za-z0-9_-]+")
+
+
+class Undeliverable(Protocol):
+    """A message of a work queue."""
+
+    @property
+    def subject(self) -> str:
+        """Where it was published."""
+        ...
+
+    @property
+    def body(self) -> bytes:
+        """Its bytes."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Its headers."""
+        ...
+
+    @property
+    def sequence(self) -> int:
+        """Its place in the stream."""
+        ...
+
+    @property
+    def attempt(self) -> int:
+        """How often it was delivered."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +73,7 @@ class DeadLetters:
 
     async def bury(
         self,
-        delivery: Delivery,
+        delivery: Undeliverable,
         fault: Fault,
         *,
         agent: str,
@@ -53,13 +87,14 @@ class DeadLetters:
         if len(body) > self._bus.settings.max_body_bytes // 2:
             blob = await self._blobs.put(f"dead/{stream}/{delivery.sequence}", body)
             body = b""
+        headers = _kept(delivery.headers)
         letter = DeadLetter(
             subject=delivery.subject,
             stream=self._bus.topology.stream(stream),
             sequence=delivery.sequence,
             body=base64.b64encode(body).decode(),
             body_blob=blob,
-            headers=dict(delivery.headers),
+            headers=headers,
             fault=fault,
             attempts=delivery.attempt,
             task=task,
@@ -68,15 +103,15 @@ class DeadLetters:
         await self._bus.store(
             self._bus.topology.dead(agent, skill),
             letter.model_dump_json().encode(),
-            {Header.MESSAGE_ID: f"dead-{stream}-{delivery.sequence}", **_trace(delivery.headers)},
+            {Header.MESSAGE_ID: f"dead-{stream}-{delivery.sequence}", **_trace(headers)},
         )
         self._bus.instruments.dead_letter(agent, skill, fault.type)
 
     async def list(self, limit: int = 100) -> list[StoredDeadLetter]:
         """The newest dead letters, newest first."""
-        state = await self._state()
+        first, last = await self._ends()
         letters: list[StoredDeadLetter] = []
-        for sequence in range(state[1], state[0] - 1, -1):
+        for sequence in range(last, first - 1, -1):
             if len(letters) >= limit:
                 break
             letter = await self._read(sequence)
@@ -96,24 +131,37 @@ class DeadLetters:
         return letter
 
     async def replay(self, sequence: int) -> str | None:
-        """Publishes the message again, under a new call id, and drops the dead letter.
+        """Publishes the message again, and drops the dead letter.
+
+        It becomes a task of its own, since its own may have ended, or a call outside of any task.
+        Its trace is the same, and its span is linked to that of the last attempt. A replay that is
+        repeated after a crash is the same replay.
 
         Returns:
-            The new call's id; None when the message was not a call.
+            The new task's id, under which the outcome will be found; None for what is neither a
+            readable task nor a call.
         """
         letter = await self.get(sequence)
         body = base64.b64decode(letter.body)
         if letter.body_blob is not None:
             body = await self._blobs.get(letter.body_blob)
         headers = {k: v for k, v in letter.headers.items() if k not in _DROPPED_ON_REPLAY}
-        call = new_id() if Header.CALL in headers else None
-        if call is not None:
-            headers[Header.CALL] = call
-        # The id makes a replay that is repeated after a crash the same replay.
         headers[Header.MESSAGE_ID] = f"replay-{self._stream}-{sequence}"
+        earlier = earlier_attempt(headers, letter.stream, letter.sequence, letter.attempts)
+        if earlier is not None:
+            headers[Header.EARLIER] = earlier
+        name = f"{self._stream}.{sequence}.{letter.at.isoformat()}"
+        task: str | None = f"replay-{hashlib.sha256(name.encode()).hexdigest()[:32]}"
+        if letter.subject == self._bus.topology.task_submit:
+            renamed = _with_id(body, task)
+            task, body = (None, body) if renamed is None else (task, renamed)
+        elif letter.stream == self._bus.topology.stream("CALLS"):
+            headers |= {Header.TASK: task, Header.CALL: TASK_CALL, Header.WATCHED: "0"}
+        else:
+            task = None
         await self._bus.store(letter.subject, body, headers)
         await self.drop(sequence)
-        return call
+        return task
 
     async def drop(self, sequence: int) -> None:
         """Removes a dead letter for good.
@@ -127,12 +175,12 @@ class DeadLetters:
         except (NatsError, APIError) as error:
             raise _unreadable(error) from error
 
-    async def _state(self) -> tuple[int, int]:
+    async def _ends(self) -> tuple[int, int]:
         try:
             state = (await self._bus.js.stream_info(self._stream)).state
         except (NatsError, APIError) as error:
             raise _unreadable(error) from error
-        return state.first_seq, state.last_seq
+        return max(state.first_seq, 1), state.last_seq
 
     async def _read(self, sequence: int) -> DeadLetter | None:
         try:
@@ -142,6 +190,22 @@ class DeadLetters:
         except (NatsError, APIError) as error:
             raise _unreadable(error) from error
         return DeadLetter.model_validate_json(message.data or b"")
+
+
+def _kept(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers, of 64 KiB at most on any stream, without names that no client could send again."""
+    return {name: value for name, value in headers.items() if _HEADER_NAME.fullmatch(name)}
+
+
+def _with_id(body: bytes, task: str) -> bytes | None:
+    """A submission under another id; None when it cannot be read."""
+    try:
+        value: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict):
+        return None
+    return json.dumps({**cast("dict[str, Any]", value), "id": task}).encode()
 
 
 def _trace(headers: Mapping[str, str]) -> dict[str, str]:

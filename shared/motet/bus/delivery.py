@@ -24,6 +24,7 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
 from motet.bus.connection import Bus
+from motet.bus.stopping import end
 from motet.bus.topology import Header
 
 __all__ = ["Consumer", "Delivery"]
@@ -147,26 +148,21 @@ class Consumer:
         """Stops pulling; what runs gets `grace_s` seconds to finish, then is handed back."""
         self._stopping = True
         if self._subscription is not None:
-            await _quietly(self._subscription.unsubscribe())
+            # What is under way to us comes still, and is handed back at once.
+            await _quietly(self._subscription.drain())
         if self._running and grace_s > 0:
             try:
                 async with asyncio.timeout(grace_s):
                     await self._idle.wait()
             except TimeoutError:
                 log.info("%s: handing back %d running calls", self._name, len(self._running))
-        tasks = [delivery.task for delivery in self._running if delivery.task]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
+        await end(self._keeper, *(delivery.task for delivery in self._running))
 
     async def _received(self, message: Msg) -> None:
         self._heard = asyncio.get_running_loop().time()
-        if message.headers and Header.STATUS in message.headers:
-            # A message comes under its own subject, a status under the inbox of its request.
-            if message.subject == self._reply:
+        # A message comes under its own subject, a status under the inbox of its request.
+        if message.subject.startswith(self._inbox):
+            if message.subject == self._reply and message.headers:
                 await self._status(message.headers)
             return
         self._asked = max(0, self._asked - 1)
@@ -179,8 +175,8 @@ class Consumer:
         delivery.task = asyncio.create_task(self._run(delivery), name=f"handle {self._name}")
 
     async def _status(self, headers: Mapping[str, str]) -> None:
-        match headers[Header.STATUS]:
-            case "100":
+        match headers.get(Header.STATUS):
+            case "100" | None:
                 return
             case "408":
                 unfilled = int(headers.get(Header.UNFILLED, self._asked))
@@ -201,7 +197,8 @@ class Consumer:
         except Exception:
             log.exception("%s: message %d is handed back", self._name, delivery.sequence)
             if not delivery.settled:
-                await _quietly(delivery.retry(min(0.5 * 2**delivery.attempt, HAND_BACK_MAX_S)))
+                delay_s = 0.5 * 2 ** min(delivery.attempt, 10)
+                await _quietly(delivery.retry(min(delay_s, HAND_BACK_MAX_S)))
         finally:
             self._running.discard(delivery)
             if not self._running:
@@ -233,14 +230,20 @@ class Consumer:
         """Sends signs of life for running messages, and revives a pull that went silent."""
         period = min(self._ack_wait_s / 3, 1.0)
         loop = asyncio.get_running_loop()
+        client = self._bus.client
+        connections = self._bus.connections
         while True:
             await asyncio.sleep(period)
             now = loop.time()
             for delivery in list(self._running):
                 await self._sign(delivery, now)
-            silent = now - self._heard
-            free = len(self._running) < self._concurrency and not self._stopping
-            if free and silent > 2 * IDLE_HEARTBEAT_S and self._bus.client.is_connected:
+            if self._stopping or not client.is_connected:
+                continue
+            # A request for messages does not outlive its connection.
+            anew = self._bus.connections != connections
+            silent = now - self._heard > 2 * IDLE_HEARTBEAT_S
+            if anew or (silent and len(self._running) < self._concurrency):
+                connections = self._bus.connections
                 await _quietly(self._ask_anew())
 
     async def _sign(self, delivery: Delivery, now: float) -> None:

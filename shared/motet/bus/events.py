@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
+from functools import partial
 
 from nats.errors import Error as NatsError
+from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js.api import ConsumerConfig, DeliverPolicy
-from nats.js.errors import APIError
 from pydantic import ValidationError
 
 from motet.bus.connection import Bus
 from motet.bus.topology import Header
-from motet.errors import FaultError
-from motet.messages import EVENT, Event, FaultType, PlanMade, StateChanged, TaskRecord
+from motet.messages import EVENT, Event, PlanMade, StateChanged, TaskRecord, new_id
 
 __all__ = ["Events"]
 
 log = logging.getLogger(__name__)
+
+CONNECTION_CHECK_S = 1.0
+"""Seconds between two looks at whether the connection was lost and is back."""
 
 
 class Events:
@@ -35,8 +38,8 @@ class Events:
         subject = self._bus.topology.event(event.task, event.kind)
         body = event.model_dump_json().encode()
         if isinstance(event, StateChanged | PlanMade):
-            headers = {Header.MESSAGE_ID: message_id} if message_id else None
-            await self._bus.store(subject, body, headers)
+            # Under an id, so that storing it again after a lost acknowledgement does not double it.
+            await self._bus.store(subject, body, {Header.MESSAGE_ID: message_id or new_id()})
         else:
             await self._bus.send(subject, body)
 
@@ -73,28 +76,30 @@ class Events:
                 if after
                 else ConsumerConfig(deliver_policy=DeliverPolicy.ALL)
             )
-            try:
-                subscription = await self._bus.js.subscribe(
+            connections = self._bus.connections
+            subscription = await self._bus.patiently(
+                partial(
+                    self._bus.js.subscribe,
                     topology.event(task, ">"),
                     stream=topology.stream("EVENTS"),
                     ordered_consumer=True,
                     config=start,
-                )
-            except (NatsError, APIError) as error:
-                raise FaultError.of(
-                    FaultType.UNAVAILABLE,
-                    f"Events of {task!r} cannot be read: {error or type(error).__name__}.",
-                    retryable=True,
-                ) from error
+                ),
+                f"Events of {task!r} cannot be read",
+            )
             try:
-                while True:
-                    message = await subscription.next_msg(timeout=None)
+                # The consumer behind a subscription does not outlive its connection.
+                while self._bus.connections == connections:
+                    try:
+                        message = await subscription.next_msg(timeout=CONNECTION_CHECK_S)
+                    except NatsTimeoutError:
+                        continue
                     after = message.metadata.sequence.stream
                     try:
                         yield after, EVENT.validate_json(message.data)
                     except ValidationError:
                         log.debug("event %d is of a kind unknown here", after)
-            except (TimeoutError, NatsError) as error:
+            except NatsError as error:
                 log.debug("following anew from %d: %s", after, error)
             finally:
                 if self._bus.client.is_connected:

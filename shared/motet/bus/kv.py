@@ -5,13 +5,14 @@ Keys are dot-separated tokens. A deleted key is one whose newest value is a dele
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 
 from nats.errors import Error as NatsError
-from nats.js.errors import APIError
 from nats.js.kv import KeyValue
 
+from motet.bus import connection
 from motet.bus.connection import Bus, SequenceConflictError
 from motet.bus.topology import Header
 from motet.errors import FaultError
@@ -19,7 +20,11 @@ from motet.messages import FaultType
 
 __all__ = ["Bucket", "Item"]
 
+CONNECTION_CHECK_S = 1.0
+"""Seconds between two looks at whether the connection was lost and is back."""
+
 _GONE = ("DEL", "PURGE")
+_NOT_FOUND = "404"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,12 @@ class Bucket:
         """
         message = await self._bus.request(self._read + key)
         headers = message.headers or {}
+        if Header.STATUS in headers and headers[Header.STATUS] != _NOT_FOUND:
+            raise FaultError.of(
+                FaultType.UNAVAILABLE,
+                f"Bucket {self._bucket!r} cannot be read: status {headers[Header.STATUS]}.",
+                retryable=True,
+            )
         if Header.STATUS in headers or headers.get(Header.KV_OPERATION) in _GONE:
             return None
         return Item(key, message.data, int(headers[Header.SEQUENCE]))
@@ -79,42 +90,56 @@ class Bucket:
 
     async def items(self, prefix: str = "") -> list[Item]:
         """Every live value whose key is `prefix`, or lies below it, in no order."""
-        return [item async for item in self.watch(prefix, follow=False) if item is not None]
+        found = [item async for item in self.watch(prefix, follow=False) if item is not None]
+        return list({item.key: item for item in found}.values())
 
     async def watch(self, prefix: str = "", *, follow: bool = True) -> AsyncIterator[Item | None]:
         """Live values at and below `prefix`, then, with `follow`, each change.
 
-        Yields None once when everything that was there has been given. A deletion is an item with
-        an empty value.
+        Yields None when everything that was there has been given. A deletion is an item with an
+        empty value. After the connection was lost, all of this begins anew.
 
         Raises:
             FaultError: `unavailable` when the bucket cannot be read.
         """
-        kv: KeyValue
-        try:
-            kv = await self._bus.js.key_value(self._bucket)
-            watcher = await kv.watch(f"{prefix}.>" if prefix else ">", ignore_deletes=not follow)
-        except (NatsError, APIError) as error:
-            raise FaultError.of(
-                FaultType.UNAVAILABLE,
-                f"Bucket {self._bucket!r} cannot be read: {error or type(error).__name__}.",
-                retryable=True,
-            ) from error
-        try:
-            while True:
-                try:
-                    entry = await watcher.updates(timeout=3600)
-                except (TimeoutError, NatsError):
-                    continue
+        while True:
+            async for entry in self._entries(prefix, follow=follow):
                 if entry is None:
+                    yield None
                     if not follow:
                         return
-                    yield None
                     continue
-                if not isinstance(entry, KeyValue.Entry):
-                    return
                 gone = entry.operation in _GONE
                 yield Item(entry.key, b"" if gone else entry.value or b"", entry.revision or 0)
+
+    async def _entries(
+        self, prefix: str, *, follow: bool
+    ) -> AsyncGenerator[KeyValue.Entry | None, None]:
+        """What one watch gives, until its connection is lost."""
+        connections = self._bus.connections
+
+        async def begin() -> KeyValue.KeyWatcher:
+            kv = await self._bus.js.key_value(self._bucket)
+            return await kv.watch(f"{prefix}.>" if prefix else ">", ignore_deletes=not follow)
+
+        complaint = f"Bucket {self._bucket!r} cannot be read"
+        watcher = await self._bus.patiently(begin, complaint)
+        loop = asyncio.get_running_loop()
+        heard = loop.time()
+        try:
+            while self._bus.connections == connections:
+                try:
+                    entry = await watcher.updates(timeout=CONNECTION_CHECK_S)
+                except (TimeoutError, NatsError):
+                    if not follow and loop.time() - heard > connection.GIVE_UP_S:
+                        raise FaultError.of(
+                            FaultType.UNAVAILABLE, f"{complaint}.", retryable=True
+                        ) from None
+                    continue
+                if entry is not None and not isinstance(entry, KeyValue.Entry):
+                    return
+                heard = loop.time()
+                yield entry
         finally:
             if self._bus.client.is_connected:
                 await watcher.stop()

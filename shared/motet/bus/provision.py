@@ -70,9 +70,12 @@ async def _ensure_stream(js: JetStreamContext, wanted: StreamConfig) -> str | No
     except NotFoundError:
         try:
             await js.add_stream(wanted)
-        except BadRequestError:
-            # Another provisioner was faster, with a configuration that differs.
-            existing = (await js.stream_info(name)).config
+        except BadRequestError as error:
+            # Another provisioner was faster, with a configuration that differs; or it cannot be.
+            try:
+                existing = (await js.stream_info(name)).config
+            except NotFoundError:
+                raise error from None
         else:
             return f"created stream {name}"
     if _version(existing) > _version(wanted):

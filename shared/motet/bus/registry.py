@@ -14,10 +14,12 @@ import logging
 
 from pydantic import ValidationError
 
+from motet.bus import connection
 from motet.bus.connection import Bus
 from motet.bus.kv import Bucket, Item
+from motet.bus.stopping import end
 from motet.errors import FaultError
-from motet.messages import AgentCard
+from motet.messages import AgentCard, FaultType
 
 __all__ = ["Announcement", "Registry"]
 
@@ -42,8 +44,7 @@ class Announcement:
     async def stop(self) -> None:
         """Takes the card back."""
         if self._renewal is not None:
-            self._renewal.cancel()
-            await asyncio.gather(self._renewal, return_exceptions=True)
+            await end(self._renewal)
             self._renewal = None
             try:
                 await self._bucket.delete(self._key)
@@ -70,24 +71,34 @@ class Registry:
         self._changed = asyncio.Event()
 
     async def start(self) -> None:
-        """Begins to watch; the cards that are there are known when this returns."""
+        """Begins to watch; the cards that are there are known when this returns.
+
+        Raises:
+            FaultError: `unavailable` when the server does not say which there are.
+        """
         ready = asyncio.Event()
         self._watch = asyncio.create_task(self._follow(ready), name="watch agents")
-        await ready.wait()
+        try:
+            async with asyncio.timeout(connection.GIVE_UP_S):
+                await ready.wait()
+        except TimeoutError:
+            await self.stop()
+            raise FaultError.of(
+                FaultType.UNAVAILABLE, "NATS does not say which agents there are.", retryable=True
+            ) from None
 
     async def stop(self) -> None:
         """Stops watching."""
-        if self._watch is not None:
-            self._watch.cancel()
-            await asyncio.gather(self._watch, return_exceptions=True)
+        await end(self._watch)
 
     def cards(self) -> list[AgentCard]:
         """One card an agent that lives, by name; of several processes, the newest's."""
         oldest = asyncio.get_running_loop().time() - self._bus.settings.card_ttl_s
+        self._cards = {key: entry for key, entry in self._cards.items() if entry[0] >= oldest}
         live: dict[str, AgentCard] = {}
-        for seen, card in self._cards.values():
+        for _, card in self._cards.values():
             known = live.get(card.name)
-            if seen >= oldest and (known is None or known.started_at < card.started_at):
+            if known is None or known.started_at < card.started_at:
                 live[card.name] = card
         return [live[name] for name in sorted(live)]
 
@@ -108,7 +119,8 @@ class Registry:
         return set()
 
     async def _follow(self, ready: asyncio.Event) -> None:
-        silence_s = self._bus.settings.card_ttl_s
+        # Longer than cards take to be renewed, and so short that none expires meanwhile.
+        silence_s = self._bus.settings.card_ttl_s / 2
         while True:
             try:
                 watch = self._bucket.watch()

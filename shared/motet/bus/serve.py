@@ -22,10 +22,11 @@ from typing import Any
 
 from nats.js.errors import NotFoundError
 from opentelemetry.trace import Span, SpanKind
-from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic_core import to_json
+from pydantic import BaseModel, TypeAdapter
+from pydantic_core import PydanticSerializationError, to_json
 
 from motet.bus.blobs import Blobs
+from motet.bus.bodies import bounded, fault_of, read_blob_ref, read_body
 from motet.bus.cancellation import Cancellations
 from motet.bus.connection import Bus
 from motet.bus.context import CallContext
@@ -35,9 +36,9 @@ from motet.bus.events import Events
 from motet.bus.ledger import Entry, Hold, Ledger
 from motet.bus.retries import RetryPolicy
 from motet.bus.topology import Header
+from motet.bus.tracing import attempt_of
 from motet.errors import FaultError
 from motet.messages import (
-    BlobRef,
     CallClaim,
     CallResult,
     CallRetried,
@@ -47,9 +48,12 @@ from motet.messages import (
 )
 from motet.telemetry import extract, fail, logs, names
 
-__all__ = ["SkillQueue", "SkillServer", "Work", "fault_of", "read_body"]
+__all__ = ["SkillQueue", "SkillServer", "Work"]
 
 log = logging.getLogger(__name__)
+
+MAX_CALL_BYTES = 1 << 20
+"""Bytes of a call's own body; a larger one goes through the object store."""
 
 
 @dataclass(slots=True)
@@ -61,6 +65,8 @@ class Work:
     span: Span
     usage: Usage = field(default_factory=Usage)
     """What was spent so far, here and below."""
+    wrong: FaultError | None = None
+    """Why its headers cannot be followed, if so."""
 
 
 SkillHandler = Callable[[Any, Work], Awaitable[Any]]
@@ -107,6 +113,7 @@ class SkillServer:
         self._events = Events(bus)
         self._dead = DeadLetters(bus)
         self._subject = bus.topology.call(agent, skill)
+        self._stream = bus.topology.stream("CALLS")
         self._consumer = Consumer(
             bus,
             "CALLS",
@@ -124,14 +131,15 @@ class SkillServer:
         await self._consumer.stop(grace_s)
 
     async def _deliver(self, delivery: Delivery) -> None:
+        wrong: FaultError | None = None
         try:
             context = CallContext.read(delivery.headers, delivery.sequence, delivery.stored_at)
         except FaultError as error:
-            fault = self._own(error.fault)
-            await self._dead.bury(delivery, fault, agent=self._agent, skill=self._skill)
-            await delivery.ack()
-            return
+            context, wrong = CallContext.salvage(delivery.headers, delivery.sequence), error
         around = extract(delivery.headers)
+        attempt = attempt_of(
+            around, delivery.headers, self._stream, delivery.sequence, delivery.attempt
+        )
         opened = self._bus.tracer.span(
             names.process(self._subject),
             SpanKind.CONSUMER,
@@ -149,13 +157,15 @@ class SkillServer:
                 names.QUEUE_WAIT_S: round(time.time() - delivery.stored_at, 6),
             },
             context=around,
+            links=attempt.links,
+            span_id=attempt.span_id,
         )
         bound = logs.bind(
             task=context.task, call=context.call, agent=self._agent, skill=self._skill
         )
         try:
             with opened as span:
-                await self._serve(delivery, Work(context, delivery.attempt, span))
+                await self._serve(delivery, Work(context, delivery.attempt, span, wrong=wrong))
         finally:
             logs.release(bound)
 
@@ -166,12 +176,6 @@ class SkillServer:
             entry = await self._ledger.entry(context.task, context.call)
         if entry is not None and await self._known(delivery, work, entry):
             return
-        started, begun = datetime.now(UTC), time.monotonic()
-        self._bus.instruments.call_started(
-            self._agent,
-            self._skill,
-            time.time() - delivery.stored_at if delivery.attempt == 1 else None,
-        )
         hold = Hold(
             self._ledger,
             CallClaim(
@@ -184,20 +188,17 @@ class SkillServer:
             entry.revision if entry is not None else 0,
             self._bus.settings.ack_wait_s / 3,
         )
+        started = datetime.now(UTC)
         try:
-            async with hold:
-                output = await self._run(delivery, work)
-            result = self._succeeded(work, output, started)
-            self._ended("ok", begun)
+            body = await self._attempt(delivery, work, hold, started)
         except FaultError as error:
-            self._ended(error.fault.type, begun)
             delay_s = self._policy.next_delay_s(error.fault, delivery.attempt)
             fault = self._own(error.fault)
             fail(work.span, error)
             if delay_s is not None and self._in_time(context, delay_s):
                 await self._retry(delivery, work, fault, delay_s)
                 return
-            result = self._failed(work, fault, started)
+            body = self._failed(work, fault, started).model_dump_json().encode()
             if fault.type != FaultType.CANCELLED:
                 await self._dead.bury(
                     delivery,
@@ -207,14 +208,35 @@ class SkillServer:
                     task=context.task,
                     call=context.call,
                 )
-        body = await self._body(result)
         standing = await self._ledger.settle(context.task, context.call, body, hold.revision)
         await self._tell(context, standing)
         await delivery.ack()
 
-    def _ended(self, outcome: str, begun: float) -> None:
-        duration_s = time.monotonic() - begun
-        self._bus.instruments.call_ended(self._agent, self._skill, outcome, duration_s)
+    async def _attempt(
+        self, delivery: Delivery, work: Work, hold: Hold, started: datetime
+    ) -> bytes:
+        """Runs a call once, and gives its outcome as JSON.
+
+        Raises:
+            FaultError: The attempt failed.
+        """
+        begun = time.monotonic()
+        instruments = self._bus.instruments
+        waited_s = time.time() - delivery.stored_at if delivery.attempt == 1 else None
+        instruments.call_started(self._agent, self._skill, waited_s)
+        outcome = "handed_back"
+        try:
+            async with hold:
+                output = await self._run(delivery, work)
+                body = await self._body(self._succeeded(work, output, started))
+            outcome = "ok"
+        except FaultError as error:
+            outcome = error.fault.type
+            raise
+        finally:
+            duration_s = time.monotonic() - begun
+            instruments.call_ended(self._agent, self._skill, outcome, duration_s)
+        return body
 
     async def _known(self, delivery: Delivery, work: Work, entry: Entry) -> bool:
         """Ends a delivery whose call has an outcome, or is being worked on elsewhere."""
@@ -243,7 +265,9 @@ class SkillServer:
             FaultError: The attempt failed, whatever was raised.
         """
         context = work.context
-        ended = self._cancellations.ended(context.task)
+        if work.wrong is not None:
+            raise work.wrong
+        ended = await self._cancellations.ended_by_now(context.task, delivery.stored_at)
         if ended is not None:
             raise ended
         if delivery.attempt > self._policy.max_attempts:
@@ -298,7 +322,14 @@ class SkillServer:
         body = delivery.body
         reference = delivery.headers.get(Header.BLOB)
         if reference is not None:
-            body = await self._blobs.get(_blob_ref(reference))
+            body = await self._blobs.get(read_blob_ref(reference))
+        elif len(body) > MAX_CALL_BYTES:
+            raise FaultError.of(
+                FaultType.TOO_LARGE,
+                f"The body for {self._agent}.{self._skill} has {len(body)} bytes; at most "
+                f"{MAX_CALL_BYTES} are taken. Put it into the object store, and a reference into "
+                f"the header {Header.BLOB!r}.",
+            )
         return read_body(self._request, body, f"{self._agent}.{self._skill}")
 
     def _succeeded(self, work: Work, output: Any, started: datetime) -> CallResult:
@@ -315,8 +346,18 @@ class SkillServer:
         )
 
     async def _body(self, result: CallResult) -> bytes:
-        """An outcome as JSON, with a large output in the object store."""
-        body = result.model_dump_json().encode()
+        """An outcome as JSON, with a large output in the object store.
+
+        Raises:
+            FaultError: `internal` when the output is nothing that JSON can say, `unavailable`.
+        """
+        try:
+            body = result.model_dump_json().encode()
+        except PydanticSerializationError as error:
+            raise FaultError.of(
+                FaultType.INTERNAL,
+                f"{self._agent}.{self._skill} gave an output that is no JSON: {error}",
+            ) from error
         if len(body) <= self._bus.settings.max_body_bytes or not result.ok:
             return body
         blob = await self._blobs.put(
@@ -363,54 +404,11 @@ class SkillServer:
         return left is None or delay_s < left
 
     def _own(self, fault: Fault) -> Fault:
+        """A fault as it crosses the bus: of a bounded size, and saying whose it is."""
+        fault = bounded(fault)
         if fault.agent is not None:
             return fault
         return fault.model_copy(update={"agent": self._agent, "skill": self._skill})
-
-
-def read_body(request: TypeAdapter[Any], body: bytes, receiver: str) -> Any:
-    """Reads a body as the type that its receiver takes.
-
-    Raises:
-        FaultError: `unsupported_version` for a schema of another version, else `invalid_input`.
-    """
-    try:
-        return request.validate_json(body or b"{}")
-    except (ValidationError, RecursionError) as error:
-        raise _unreadable(error, receiver) from None
-
-
-def _unreadable(error: ValidationError | RecursionError, receiver: str) -> FaultError:
-    if isinstance(error, RecursionError):
-        return FaultError.of(
-            FaultType.INVALID_INPUT, f"The body for {receiver} is nested too deep."
-        )
-    problems = error.errors(include_url=False, include_input=False, include_context=False)
-    if any(problem["loc"] == ("v",) for problem in problems):
-        return FaultError.of(
-            FaultType.UNSUPPORTED_VERSION,
-            f"The body for {receiver} is of a schema version that is not supported here: "
-            "send `v: 1`, or upgrade this service.",
-        )
-    first = problems[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return FaultError.of(
-        FaultType.INVALID_INPUT,
-        f"The body for {receiver} does not fit: {where + ': ' if where else ''}{first['msg']}.",
-        problems=[
-            {"at": [str(part) for part in problem["loc"]], "problem": problem["msg"]}
-            for problem in problems[:20]
-        ],
-    )
-
-
-def _blob_ref(text: str) -> BlobRef:
-    try:
-        return BlobRef.model_validate_json(text)
-    except ValidationError as error:
-        raise FaultError.of(
-            FaultType.INVALID_INPUT, f"Header {Header.BLOB!r} is wrong: {error.errors()[0]['msg']}."
-        ) from None
 
 
 def _check_limits(context: CallContext) -> None:
@@ -430,13 +428,3 @@ def _check_limits(context: CallContext) -> None:
             limit=context.budget.depth,
             depth=context.depth,
         )
-
-
-def fault_of(error: BaseException, where: str) -> FaultError:
-    """An unexpected exception as a fault that is tried again."""
-    return FaultError.of(
-        FaultType.INTERNAL,
-        f"{where} raised {type(error).__name__}: {error}",
-        retryable=True,
-        exception=type(error).__name__,
-    )

@@ -13,27 +13,32 @@ Invariants:
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
+from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind, set_span_in_context
 from pydantic import TypeAdapter, ValidationError
 
+from motet.bus.bodies import bounded, fault_of, read_body
+from motet.bus.book import TaskBook
 from motet.bus.cancellation import Cancellations
 from motet.bus.connection import Bus
-from motet.bus.context import CallContext
+from motet.bus.context import CallContext, reply_subject
 from motet.bus.dead import DeadLetters
 from motet.bus.delivery import Consumer, Delivery
 from motet.bus.events import Events
-from motet.bus.kv import Bucket
 from motet.bus.ledger import Ledger
+from motet.bus.orphans import Orphans
 from motet.bus.retries import RetryPolicy
-from motet.bus.serve import Work, fault_of, read_body
+from motet.bus.serve import Work
 from motet.bus.topology import TASK_CALL, Header
+from motet.bus.tracing import attempt_of
 from motet.errors import FaultError
 from motet.messages import (
     Answer,
@@ -49,7 +54,7 @@ from motet.messages import (
 )
 from motet.telemetry import CurrentSpan, extract, fail, inject, logs, names
 
-__all__ = ["TaskBook", "TaskHandler", "TaskServer", "TaskWork"]
+__all__ = ["TaskHandler", "TaskServer", "TaskWork"]
 
 log = logging.getLogger(__name__)
 
@@ -58,53 +63,6 @@ MAX_TASK_BYTES = 512 * 1024
 
 _TASK: TypeAdapter[Task] = TypeAdapter(Task)
 _TOKEN: TypeAdapter[str] = TypeAdapter(Token)
-
-
-class TaskBook:
-    """The records of tasks."""
-
-    def __init__(self, bus: Bus) -> None:
-        self._bucket = Bucket(bus, "tasks")
-
-    async def get(self, task: str) -> TaskRecord | None:
-        """A task's record; None when there is no such task."""
-        item = await self._bucket.get(task)
-        return None if item is None else TaskRecord.model_validate_json(item.value)
-
-    async def create(self, record: TaskRecord) -> TaskRecord:
-        """Writes a new record, unless there is one: returns the record that stands."""
-        if await self._bucket.put(record.id, record.model_dump_json().encode(), 0) is not None:
-            return record
-        standing = await self.get(record.id)
-        return standing if standing is not None else record
-
-    async def change(self, task: str, **values: Any) -> TaskRecord:
-        """Changes a record that is not terminal.
-
-        Returns:
-            The record that stands: a terminal one is returned as it was.
-
-        Raises:
-            FaultError: `not_found`.
-        """
-        while True:
-            item = await self._bucket.get(task)
-            if item is None:
-                raise FaultError.of(FaultType.NOT_FOUND, f"There is no task {task!r}.")
-            record = TaskRecord.model_validate_json(item.value)
-            if record.state.terminal:
-                return record
-            changed = record.model_copy(update={**values, "updated_at": datetime.now(UTC)})
-            body = changed.model_dump_json().encode()
-            if await self._bucket.put(task, body, item.revision) is not None:
-                return changed
-
-    async def list(self) -> list[TaskRecord]:
-        """Every record, newest first."""
-        records = [
-            TaskRecord.model_validate_json(item.value) for item in await self._bucket.items()
-        ]
-        return sorted(records, key=lambda record: record.accepted_at, reverse=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +79,7 @@ TaskHandler = Callable[[TaskWork], Awaitable[Answer]]
 
 
 class TaskServer:
-    """Takes tasks up from the queue, and cancels them on request."""
+    """Takes tasks up from the queue, cancels them on request, and keeps the queues clean."""
 
     def __init__(
         self, bus: Bus, agent: str, handler: TaskHandler, cancellations: Cancellations
@@ -134,6 +92,7 @@ class TaskServer:
         self._ledger = Ledger(bus)
         self._events = Events(bus)
         self._dead = DeadLetters(bus)
+        self._orphans = Orphans(bus)
         self._policy = RetryPolicy.of(bus.settings)
         concurrency = bus.settings.concurrency
         self._submissions = Consumer(
@@ -147,9 +106,11 @@ class TaskServer:
         """Begins to take tasks."""
         await self._submissions.start()
         await self._cancels.start()
+        await self._orphans.start()
 
     async def stop(self, grace_s: float) -> None:
         """Takes no more tasks, and ends or hands back those that run."""
+        await self._orphans.stop()
         await asyncio.gather(self._submissions.stop(grace_s), self._cancels.stop(grace_s))
 
     # Taking a task up
@@ -161,11 +122,14 @@ class TaskServer:
             await self._refuse(delivery, error.fault)
             return
         headers = dict(delivery.headers)
-        record = await self._accept(delivery, task, headers)
+        record = await self._accept(delivery, task)
         if record is None:
             await delivery.ack()
             return
         subject = self._bus.topology.task_submit
+        around = extract({**headers, Header.TRACEPARENT: record.traceparent or ""})
+        stream = self._bus.topology.stream("TASKS")
+        attempt = attempt_of(around, headers, stream, delivery.sequence, delivery.attempt)
         opened = self._bus.tracer.span(
             names.process(subject),
             SpanKind.CONSUMER,
@@ -177,7 +141,9 @@ class TaskServer:
                 names.TASK: record.id,
                 names.ATTEMPT: delivery.attempt,
             },
-            context=extract({**headers, Header.TRACEPARENT: record.traceparent or ""}),
+            context=around,
+            links=attempt.links,
+            span_id=attempt.span_id,
         )
         context = CallContext(
             task=record.id,
@@ -205,9 +171,7 @@ class TaskServer:
             task = task.model_copy(update={"id": f"task-{delivery.sequence}"})
         return task
 
-    async def _accept(
-        self, delivery: Delivery, task: Task, headers: dict[str, str]
-    ) -> TaskRecord | None:
+    async def _accept(self, delivery: Delivery, task: Task) -> TaskRecord | None:
         """The task's record, made if it is new; None when there is nothing to do for it."""
         task_id = task.id or f"task-{delivery.sequence}"
         seconds = task.deadline_s or self._bus.settings.task_deadline_s
@@ -221,7 +185,7 @@ class TaskServer:
                     sequence=delivery.sequence,
                     accepted_at=delivery.stored_time,
                     deadline=delivery.stored_time + timedelta(seconds=seconds),
-                    traceparent=self._root(task, headers),
+                    traceparent=_traceparent(extract(delivery.headers)),
                 )
             )
             await self._events.publish_state(standing)
@@ -238,21 +202,33 @@ class TaskServer:
             )
             await self._finish(delivery, standing.id, TaskState.FAILED, fault=fault)
             return None
-        return await self._book.change(task_id, attempts=delivery.attempt)
+        values: dict[str, Any] = {"attempts": delivery.attempt}
+        if standing.traceparent is None:
+            values["traceparent"] = self._open_trace(task_id, delivery)
+        record = await self._book.change(task_id, **values)
+        if record.state.terminal:
+            await self._conclude(record, delivery)
+            return None
+        return record
 
-    def _root(self, task: Task, headers: dict[str, str]) -> str:
-        """The trace context in which the task's spans lie: the submitter's, or one of its own."""
-        if Header.TRACEPARENT in headers:
-            carried: dict[str, str] = {}
-            inject(carried, extract(headers))
-            if carried:
-                return carried[Header.TRACEPARENT]
+    def _open_trace(self, task: str, delivery: Delivery) -> str | None:
+        """Writes the root span of a task whose submitter wrote none; returns its `traceparent`.
+
+        Its ids are made from the submission's place in its stream: whoever takes the submission up,
+        and however often, writes the same span.
+        """
+        place = f"{self._bus.topology.namespace}.{delivery.sequence}.{delivery.stored_at}"
+        digest = hashlib.blake2b(place.encode(), digest_size=24).digest()
         root = self._bus.tracer.start_span(
-            names.submit(), kind=SpanKind.SERVER, attributes={names.TASK: task.id or ""}
+            names.submit(),
+            Context(),
+            SpanKind.SERVER,
+            {names.TASK: task},
+            trace_id=int.from_bytes(digest[:16]) or 1,
+            span_id=int.from_bytes(digest[16:]) or 1,
         )
         root.end()
-        inject(headers, set_span_in_context(root))
-        return headers.get(Header.TRACEPARENT, "")
+        return _traceparent(set_span_in_context(root, Context()))
 
     def _budget(self, task: Task) -> Budget:
         settings, wanted = self._bus.settings, task.budget
@@ -269,7 +245,7 @@ class TaskServer:
         try:
             answer = await self._handle(work)
         except FaultError as error:
-            fault = error.fault
+            fault = bounded(error.fault)
             fail(work.work.span, error)
             delay_s = self._policy.next_delay_s(fault, delivery.attempt)
             if delay_s is not None:
@@ -293,6 +269,10 @@ class TaskServer:
         if ended is not None:
             raise ended
         left = work.work.context.time_left_s()
+        if left is not None and left <= 0:
+            raise FaultError.of(
+                FaultType.DEADLINE_EXCEEDED, "The deadline passed while the task was queued."
+            )
         try:
             with self._cancellations.running(task), self._invoked(task):
                 async with asyncio.timeout(left):
@@ -367,8 +347,8 @@ class TaskServer:
         )
         body = result.model_dump_json().encode()
         standing = await self._ledger.settle(record.id, TASK_CALL, body, 0)
-        reply = delivery.headers.get(Header.REPLY, "") if delivery is not None else ""
-        if reply.startswith("_INBOX."):
+        reply = None if delivery is None else reply_subject(delivery.headers)
+        if reply is not None:
             await self._bus.send(reply, standing)
 
     async def _refuse(self, delivery: Delivery, fault: Fault) -> None:
@@ -415,6 +395,12 @@ class TaskServer:
         else:
             await self._conclude(record, None)
         await delivery.ack()
+
+
+def _traceparent(context: Context) -> str | None:
+    carried: dict[str, str] = {}
+    inject(carried, context)
+    return carried.get(Header.TRACEPARENT)
 
 
 def _state_of(fault: Fault) -> TaskState:

@@ -71,6 +71,8 @@ class Header:
     """`0` when nobody follows the task, so that no events are written for it."""
     REISSUED = "motet-reissued"
     """`1` on a call that its caller may have issued before."""
+    EARLIER = "motet-earlier"
+    """On what is replayed: the `traceparent` of the last attempt."""
     BLOB = "motet-blob"
     """A `BlobRef` as JSON: the body is in the object store, and the message's own is empty."""
 

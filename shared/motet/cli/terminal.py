@@ -109,7 +109,9 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     import logging
 
     # What a person must know of, a command says itself; the log is for services.
-    logging.getLogger("motet").setLevel(logging.ERROR)
+    log = logging.getLogger("motet")
+    level = log.level
+    log.setLevel(logging.ERROR)
     received: list[int] = []
 
     async def interruptible() -> T:
@@ -133,6 +135,8 @@ def run(main: Coroutine[Any, Any, T]) -> T:
             if not received:
                 raise
             raise typer.Exit(128 + received[0]) from None
+        finally:
+            log.setLevel(level)
 
 
 def client_settings() -> Settings:

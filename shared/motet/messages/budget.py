@@ -52,6 +52,8 @@ class Budget(Value):
 
     def minus(self, usage: Usage) -> Budget:
         """What is left after `usage`, never below zero. Depth is not spent by usage."""
+        if self.tokens is None and self.cost_usd is None and self.calls is None:
+            return self
         return Budget(
             tokens=None if self.tokens is None else max(0, self.tokens - usage.tokens),
             cost_usd=None if self.cost_usd is None else max(0.0, self.cost_usd - usage.cost_usd),

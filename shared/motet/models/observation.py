@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry import metrics, trace
+from opentelemetry import metrics
 from opentelemetry.trace import Span, SpanKind
 
 from motet.errors import FaultError
 from motet.messages import Usage
 from motet.models.choice import ModelChoice
 from motet.models.metering import meter
-from motet.telemetry import CurrentSpan, Instruments, names
+from motet.telemetry import CurrentSpan, Instruments, current_tracer, names
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -45,7 +45,7 @@ def observed(
     """
     began = time.perf_counter()
     name_of = names.chat if operation == names.OPERATION_CHAT else names.embeddings
-    span = trace.get_tracer(names.SCOPE).start_span(
+    span = current_tracer().start_span(
         name_of(choice.name),
         kind=SpanKind.CLIENT,
         attributes={

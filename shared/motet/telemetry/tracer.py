@@ -221,10 +221,15 @@ class Tracer(trace.Tracer):
         start_time: int | None = None,
         record_exception: bool = True,
         set_status_on_exception: bool = True,
+        *,
+        trace_id: int | None = None,
+        span_id: int | None = None,
     ) -> trace.Span:
         """A span whose parent is the current span of `context`; whoever starts it ends it.
 
         `attributes` are copied. An unsampled span records nothing and carries its context on.
+        `trace_id`, of a root, and `span_id` replace random ids where somebody else must be able to
+        know them; whoever gives them sees to it that they are unique.
         """
         parent: SpanContext | None = trace.get_current_span(context).get_span_context()
         if not self._enabled:
@@ -233,15 +238,15 @@ class Tracer(trace.Tracer):
             trace_id, flags = parent.trace_id, parent.trace_flags & _KEPT_FLAGS
             state: TraceState | None = parent.trace_state
         else:
-            parent, trace_id, flags, state = None, self._ids.generate_trace_id(), _KEPT_FLAGS, None
+            trace_id = trace_id or self._ids.generate_trace_id()
+            parent, flags, state = None, _KEPT_FLAGS, None
         if self._sampler is not None:
             result = self._sampler.should_sample(context, trace_id, name, kind, attributes, links)
             sampled = result.decision.is_sampled()
             flags = (flags | _SAMPLED) if sampled else (flags & ~_SAMPLED)
             attributes, state = result.attributes, result.trace_state
-        span_context = SpanContext(
-            trace_id, self._ids.generate_span_id(), False, _FLAGS[flags], state
-        )
+        span_id = span_id or self._ids.generate_span_id()
+        span_context = SpanContext(trace_id, span_id, False, _FLAGS[flags], state)
         if not flags & _SAMPLED:
             return NonRecordingSpan(span_context)
         span = RecordedSpan(
@@ -265,12 +270,15 @@ class Tracer(trace.Tracer):
         *,
         context: Context | None = None,
         links: Sequence[Link] | None = None,
+        span_id: int | None = None,
     ) -> CurrentSpan:
         """A span that is current in a `with` block and ends with it: the usual way.
 
-        An exception that leaves the block marks the span as failed (see `fail`).
+        An exception that leaves the block marks the span as failed (see `fail`). `span_id` is as in
+        `start_span`.
         """
-        return CurrentSpan(self.start_span(name, context, kind, attributes, links), context)
+        span = self.start_span(name, context, kind, attributes, links, span_id=span_id)
+        return CurrentSpan(span, context)
 
     @override
     def start_as_current_span(  # type: ignore[override]  # a context manager, not a decorator

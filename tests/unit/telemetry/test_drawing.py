@@ -20,7 +20,7 @@ class Trace:
         self.spans: list[SpanRecord] = []
         self._ids = count(1)
 
-    def add(  # noqa: PLR0917
+    def add(
         self,
         name: str,
         parent: str | None,

@@ -1,0 +1,93 @@
+"""The planner as an agent: it has no skills; it does the mesh's tasks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from faststream import Context
+from faststream.annotations import ContextRepo
+
+from motet.agent import Agent, Call
+from motet.bus import Bucket, Bus, Registry
+from motet.errors import FaultError
+from motet.messages import Answer, Task
+from motet.models import ChatModel, chat_model
+from motet.settings import Settings, load_settings
+from motet_planner.catalogue import catalogue_of
+from motet_planner.checkpoints import KeyValueCheckpointer
+from motet_planner.graph import Graph, build, carry_out
+from motet_planner.run import Run
+from motet_planner.settings import PlannerSettings
+from motet_planner.warming import warm
+
+__all__ = ["agent"]
+
+
+@asynccontextmanager
+async def resources(
+    context: ContextRepo,
+    settings: Annotated[Settings, Context()],
+    bus: Annotated[Bus, Context()],
+) -> AsyncGenerator[None]:
+    """Makes the model, and the graph with its checkpoints on the bucket.
+
+    A test may put a `model` into the context beforehand.
+    """
+    own = load_settings(PlannerSettings)
+    scripted = context.get("model")
+    model: ChatModel = scripted or chat_model(settings)
+    checkpointer = KeyValueCheckpointer(Bucket(bus, "checkpoints"))
+    context.set_global("model", model)
+    context.set_global("planner_settings", own)
+    context.set_global("checkpointer", checkpointer)
+    context.set_global("graph", build(checkpointer))
+    async with _warming(model, bus, wanted=own.warm_up and scripted is None):
+        yield
+
+
+@asynccontextmanager
+async def _warming(model: ChatModel, bus: Bus, *, wanted: bool) -> AsyncGenerator[None]:
+    """Warms the model up beside whatever comes; ended with the service."""
+    if not wanted or model.provider != "local":
+        yield
+        return
+    registry = Registry(bus)
+    await registry.start()
+    warming = asyncio.create_task(
+        warm(model, lambda: catalogue_of(registry.cards(), own="planner"))
+    )
+    try:
+        yield
+    finally:
+        warming.cancel()
+        await asyncio.gather(warming, return_exceptions=True)
+        await registry.stop()
+
+
+agent = Agent("planner", "Plans tasks, delegates their steps, and answers.", lifespan=resources)
+
+
+@agent.task
+async def run_task(
+    task: Task,
+    call: Call,
+    model: Annotated[Any, Context()],
+    graph: Annotated[Graph, Context()],
+    checkpointer: Annotated[KeyValueCheckpointer, Context()],
+    planner_settings: Annotated[PlannerSettings, Context()],
+) -> Answer:
+    """Does a task, or goes on with it where another attempt stopped."""
+    run = Run(call=call, model=model, settings=planner_settings)
+    try:
+        answer = await carry_out(task.goal, run, graph)
+    except FaultError as error:
+        if not error.fault.retryable:
+            await checkpointer.adelete_thread(call.task)
+        raise
+    # The newest checkpoint stays, with the answer: should this process die before the answer is
+    # stored, the next attempt gives the same one.
+    await checkpointer.aprune([call.task])
+    return answer

@@ -1,0 +1,99 @@
+"""Catalogue: the skills of the living agents, as a planner sees them.
+
+What a skill is good for is read from its card only, so that an agent nobody has heard of is used
+as well as Motet's own: a skill whose output has `passages` gives evidence, one whose input has
+`expression` and `variables` computes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from motet.messages import AgentCard, SkillCard
+
+__all__ = ["Catalogue", "Skill", "catalogue_of"]
+
+_SHOWN = 160
+"""Characters of a description that a planner is shown: the first sentence, as a rule."""
+
+
+@dataclass(frozen=True)
+class Skill:
+    """One skill that a plan may use."""
+
+    name: str
+    """`agent.skill`."""
+    card: SkillCard
+
+    @property
+    def gives_passages(self) -> bool:
+        """Whether its output is evidence that can be cited."""
+        return "passages" in self.card.output_schema.get("properties", {})
+
+    @property
+    def computes(self) -> bool:
+        """Whether it takes an expression over named values."""
+        return {"expression", "variables"} <= set(self.card.input_schema.get("properties", {}))
+
+    @property
+    def summary(self) -> str:
+        """The first sentence of its description."""
+        first = re.split(r"(?<=[.!?])\s", self.card.description.strip(), maxsplit=1)[0]
+        return first if len(first) <= _SHOWN else first[: _SHOWN - 1].rsplit(" ", 1)[0] + "…"
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """Its input's JSON Schema without the version, which is not a planner's to choose."""
+        schema = dict(self.card.input_schema)
+        properties = dict(schema.get("properties", {}))
+        properties.pop("v", None)
+        schema["properties"] = properties
+        schema["additionalProperties"] = False
+        return schema
+
+
+class Catalogue(Mapping[str, Skill]):
+    """Skills by full name, in alphabetical order."""
+
+    def __init__(self, skills: Iterable[Skill]) -> None:
+        self._skills = {skill.name: skill for skill in sorted(skills, key=lambda each: each.name)}
+
+    def __getitem__(self, name: str) -> Skill:
+        return self._skills[name]
+
+    def __iter__(self) -> Any:
+        return iter(self._skills)
+
+    def __len__(self) -> int:
+        return len(self._skills)
+
+    def find(self, name: str) -> Skill | None:
+        """The skill of that name; the second half of a name is enough where it fits only one."""
+        name = name.strip()
+        if name in self._skills:
+            return self._skills[name]
+        fitting = [skill for skill in self.values() if skill.card.name == name.rpartition(".")[2]]
+        return fitting[0] if len(fitting) == 1 else None
+
+    @property
+    def evidence(self) -> Skill | None:
+        """The first skill that gives passages for a query."""
+        return next((skill for skill in self.values() if skill.gives_passages), None)
+
+    def shown(self) -> str:
+        """The list that a model reads."""
+        return "\n".join(f"- {skill.name}: {skill.summary}" for skill in self.values())
+
+
+def catalogue_of(cards: Iterable[AgentCard], *, own: str) -> Catalogue:
+    """The plannable skills of agents other than `own`."""
+    return Catalogue(
+        Skill(f"{card.name}.{skill.name}", skill)
+        for card in cards
+        if card.name != own
+        for skill in card.skills
+        if skill.plannable
+    )

@@ -1,0 +1,69 @@
+"""Ports: what the planner needs from outside, so that its nodes run without a bus or a model.
+
+`motet.agent.Call` and `motet.models.ChatModel` fit them; tests give small classes of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from motet.messages import AgentCard, Event, TaskState
+
+__all__ = ["Delegation", "Model"]
+
+
+class Model(Protocol):
+    """A chat model."""
+
+    @property
+    def provider(self) -> str:
+        """Who runs it; `local` for the model of the embedded mesh."""
+        ...
+
+    async def text(self, messages: Sequence[tuple[str, str]], *, max_tokens: int) -> str:
+        """The model's reply; messages are pairs of role and content."""
+        ...
+
+    async def structured(
+        self,
+        messages: Sequence[tuple[str, str]],
+        schema: dict[str, Any],
+        *,
+        name: str,
+        max_tokens: int,
+    ) -> dict[str, Any]:
+        """A reply that fits a JSON Schema; raises a `FaultError` when there is none."""
+        ...
+
+
+class Delegation(Protocol):
+    """The part of a `Call` that plans are carried out with."""
+
+    @property
+    def task(self) -> str:
+        """Id of the task."""
+        ...
+
+    def check(self) -> None:
+        """Raises a `FaultError` when the task must not go on."""
+
+    def time_left_s(self) -> float | None:
+        """Seconds until the deadline; None without one."""
+        ...
+
+    def cards(self) -> list[AgentCard]:
+        """The agents that live now."""
+        ...
+
+    async def delegate(
+        self, skill: str, request: Mapping[str, Any], *, step: str
+    ) -> dict[str, Any]:
+        """Has an agent do something; raises a `FaultError` when it fails."""
+        ...
+
+    async def publish(self, event: Event) -> None:
+        """Writes an event of the task."""
+
+    async def state(self, state: TaskState) -> None:
+        """Moves the task on."""

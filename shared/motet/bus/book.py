@@ -1,0 +1,63 @@
+"""The book of tasks: their states of record, changed by compare-and-set.
+
+A terminal state never changes.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from motet.bus.connection import Bus
+from motet.bus.kv import Bucket
+from motet.errors import FaultError
+from motet.messages import FaultType, TaskRecord
+
+__all__ = ["TaskBook"]
+
+
+class TaskBook:
+    """The records of tasks."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bucket = Bucket(bus, "tasks")
+
+    async def get(self, task: str) -> TaskRecord | None:
+        """A task's record; None when there is no such task."""
+        item = await self._bucket.get(task)
+        return None if item is None else TaskRecord.model_validate_json(item.value)
+
+    async def create(self, record: TaskRecord) -> TaskRecord:
+        """Writes a new record, unless there is one: returns the record that stands."""
+        if await self._bucket.put(record.id, record.model_dump_json().encode(), 0) is not None:
+            return record
+        standing = await self.get(record.id)
+        return standing if standing is not None else record
+
+    async def change(self, task: str, **values: Any) -> TaskRecord:
+        """Changes a record that is not terminal.
+
+        Returns:
+            The record that stands: a terminal one is returned as it was.
+
+        Raises:
+            FaultError: `not_found`.
+        """
+        while True:
+            item = await self._bucket.get(task)
+            if item is None:
+                raise FaultError.of(FaultType.NOT_FOUND, f"There is no task {task!r}.")
+            record = TaskRecord.model_validate_json(item.value)
+            if record.state.terminal:
+                return record
+            changed = record.model_copy(update={**values, "updated_at": datetime.now(UTC)})
+            body = changed.model_dump_json().encode()
+            if await self._bucket.put(task, body, item.revision) is not None:
+                return changed
+
+    async def list(self) -> list[TaskRecord]:
+        """Every record, newest first."""
+        records = [
+            TaskRecord.model_validate_json(item.value) for item in await self._bucket.items()
+        ]
+        return sorted(records, key=lambda record: record.accepted_at, reverse=True)

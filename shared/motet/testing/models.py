@@ -1,0 +1,205 @@
+"""A chat model that answers by script, in the place of a `motet.models.ChatModel`.
+
+    model = ScriptedModel({"plan": {"steps": []}, "text": lambda asked: asked.last.upper()})
+    await mesh.join(agent, context={"model": model})
+
+Invariants:
+
+- It meets the rules of a real one: the budget is asked before an answer and pays for it, an answer
+  in a form is checked against the form, and each request is a span `chat scripted`.
+- What the script does not foresee is the fault `unscripted`, which is not tried again and says
+  what was asked.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast, overload
+
+from pydantic_core import to_json
+
+from motet.errors import FaultError
+from motet.messages import FaultType, Usage
+from motet.models.choice import ModelChoice
+from motet.models.metering import meter
+from motet.models.observation import observed
+from motet.models.structured import InvalidOutputError, OutputForm
+from motet.telemetry import names
+
+__all__ = ["TEXT", "Asked", "ScriptedModel"]
+
+T = TypeVar("T")
+
+TEXT = "text"
+"""The name in a script under which `ScriptedModel.text` finds its answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request."""
+
+    name: str
+    """The form's name; `text` for an answer in text."""
+    messages: tuple[tuple[str, str], ...]
+    """Pairs of a role and a text."""
+    max_tokens: int
+    schema: type[Any] | dict[str, Any] | None = None
+    """The form; None for text."""
+
+    @property
+    def last(self) -> str:
+        """The last message's text."""
+        return self.messages[-1][1] if self.messages else ""
+
+
+Scripted = Any | Callable[[Asked], Any]
+"""What is answered: a value, an exception to raise, a function (also an async one) of what was
+asked that gives either, or a list of these, one a request."""
+
+
+class ScriptedModel:
+    """Stands in for a `ChatModel`."""
+
+    provider = "scripted"
+    name = "scripted"
+    priced = True
+
+    def __init__(self, answers: Mapping[str, Scripted], *, usage: Usage | None = None) -> None:
+        """Scripts a model.
+
+        Args:
+            answers: By the name of the form, or `text`. See `Scripted`.
+            usage: What each request spends; None counts a token for every four characters.
+        """
+        self._answers = {
+            name: list(answer) if isinstance(answer, list) else answer
+            for name, answer in answers.items()
+        }
+        self._usage = usage
+        self.asked: list[Asked] = []
+        """Every request, in order."""
+
+    def count(self, name: str) -> int:
+        """How many requests there were for a form, or for `text`."""
+        return sum(asked.name == name for asked in self.asked)
+
+    async def text(
+        self, messages: Sequence[Any], *, max_tokens: int, stop: Sequence[str] | None = None
+    ) -> str:
+        """See `ChatModel.text`; the answer ends before the first of `stop`."""
+        asked = Asked(TEXT, _pairs(messages), max_tokens)
+        with observed(names.OPERATION_CHAT, _CHOICE, {}) as observation:
+            answer = await self._answer(asked)
+            text = answer if isinstance(answer, str) else to_json(answer).decode()
+            for end in stop or ():
+                text = text.partition(end)[0]
+            observation.usage = self._pay(asked, text, observation.span)
+        return text
+
+    @overload
+    async def structured(
+        self, messages: Sequence[Any], schema: type[T], *, name: str, max_tokens: int
+    ) -> T: ...
+
+    @overload
+    async def structured(
+        self, messages: Sequence[Any], schema: dict[str, Any], *, name: str, max_tokens: int
+    ) -> dict[str, Any]: ...
+
+    async def structured(
+        self,
+        messages: Sequence[Any],
+        schema: type[Any] | dict[str, Any],
+        *,
+        name: str,
+        max_tokens: int,
+    ) -> Any:
+        """See `ChatModel.structured`; an answer that does not fit is not repaired."""
+        asked = Asked(name, _pairs(messages), max_tokens, schema)
+        form: OutputForm[Any] = OutputForm(schema, name)
+        with observed(names.OPERATION_CHAT, _CHOICE, {}) as observation:
+            answer = await self._answer(asked)
+            text = answer if isinstance(answer, str) else to_json(answer).decode()
+            observation.usage = self._pay(asked, text, observation.span)
+            try:
+                return form.parse(text)
+            except InvalidOutputError as error:
+                raise FaultError.of(
+                    FaultType.MODEL_OUTPUT_INVALID,
+                    f"The scripted answer to {name!r} does not fit its form: {error}.",
+                ) from None
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    async def _answer(self, asked: Asked) -> Any:
+        payer = meter.get()
+        if payer is not None:
+            payer.reserve(self._spent(asked, "").tokens + asked.max_tokens)
+        self.asked.append(asked)
+        answer = self._answers.get(asked.name, _UNSCRIPTED)
+        if isinstance(answer, list):
+            queue = cast("list[Any]", answer)
+            answer = queue.pop(0) if queue else _UNSCRIPTED
+        if answer is _UNSCRIPTED:
+            raise _unscripted(asked, self._answers)
+        if callable(answer) and not isinstance(answer, type):
+            answer = answer(asked)
+        if inspect.isawaitable(answer):
+            answer = await answer
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def _spent(self, asked: Asked, text: str) -> Usage:
+        if self._usage is not None:
+            return self._usage
+        return Usage(
+            input_tokens=sum(len(said) for _, said in asked.messages) // 4,
+            output_tokens=len(text) // 4,
+            model_calls=1,
+        )
+
+    def _pay(self, asked: Asked, text: str, span: Any) -> Usage:
+        usage = self._spent(asked, text)
+        span.set_attributes(
+            {
+                names.GEN_AI_INPUT_TOKENS: usage.input_tokens,
+                names.GEN_AI_OUTPUT_TOKENS: usage.output_tokens,
+                names.COST_USD: usage.cost_usd,
+            }
+        )
+        payer = meter.get()
+        if payer is not None:
+            payer.spend(usage)
+        return usage
+
+
+_CHOICE = ModelChoice(provider=ScriptedModel.provider, name=ScriptedModel.name)
+_UNSCRIPTED = object()
+
+
+def _pairs(messages: Sequence[Any]) -> tuple[tuple[str, str], ...]:
+    """Messages as pairs, also where they are LangChain's."""
+    return tuple(
+        (message[0], message[1])
+        if isinstance(message, tuple)
+        else (str(message.type), str(message.text))
+        for message in messages
+    )
+
+
+def _unscripted(asked: Asked, answers: Mapping[str, Scripted]) -> FaultError:
+    there = ", ".join(repr(name) for name in answers) or "nothing"
+    used_up = asked.name in answers
+    return FaultError.of(
+        "unscripted",
+        (
+            f"The script has no further answer for {asked.name!r}"
+            if used_up
+            else f"The script has no answer for {asked.name!r}; it has {there}"
+        )
+        + f". The last message was: {asked.last[:500]}",
+    )

@@ -1,0 +1,224 @@
+"""The server dies, or hangs, or the line to it does: nothing is lost, doubled or stuck."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from motet.agent import Call
+from motet.bus import Bus, connection
+from motet.errors import FaultError, SetupError
+from motet.messages import Answer, FaultType, StateChanged, Task, TaskState
+from motet.settings import Settings
+from motet.telemetry import setup
+from motet.testing import Gate, Line, TestMesh, TestServer, test_mesh, with_fault
+from tests.integration.bus.agents import Done, Order, echo, planner, worker
+
+
+@pytest.fixture
+async def own_mesh(nats_server: TestServer, tmp_path: Path) -> AsyncIterator[TestMesh]:
+    """A mesh on a server of its own, which can be killed."""
+    async with test_mesh(nats_server.url, tmp_path, ack_wait_s=2) as made:
+        yield made
+
+
+async def plan(task: Task, call: Call) -> Answer:
+    await call.state(TaskState.RUNNING)
+    first = await call.delegate("worker.work", {"text": "one"}, Done, step="one")
+    second = await call.delegate("worker.work", {"text": "two"}, Done, step="two")
+    return Answer(text=f"{first.text} {second.text}")
+
+
+async def test_a_restart_while_a_call_runs(own_mesh: TestMesh, nats_server: TestServer) -> None:
+    gate = Gate()
+    await own_mesh.join(with_fault(worker(echo), "work", gate))
+    await own_mesh.join(planner(plan))
+    task = await own_mesh.motet.submit("go")
+    following = asyncio.create_task(_states(own_mesh, task.id))
+    await gate.wait()
+
+    await nats_server.restart()
+    gate.open()
+
+    record = await task.result(20)
+    assert record.answer == Answer(text="one two")
+    assert (gate.entered, gate.cancelled) == (2, 0)
+    async with asyncio.timeout(20):
+        assert await following == ["submitted", "running", "succeeded"]
+    await own_mesh.drained("CALLS")
+    await own_mesh.drained("TASKS")
+
+
+async def _states(mesh: TestMesh, task: str) -> list[str]:
+    events = mesh.motet.task(task).events()
+    return [str(event.state) async for _, event in events if isinstance(event, StateChanged)]
+
+
+async def test_a_server_that_is_away_while_a_call_ends(
+    own_mesh: TestMesh, nats_server: TestServer
+) -> None:
+    """Its outcome is stored when the server is back, and the handler does not run again."""
+    gate = Gate()
+    await own_mesh.join(with_fault(worker(echo), "work", gate))
+    call = asyncio.create_task(own_mesh.motet.call("worker.work", {"text": "x"}, Done))
+    await gate.wait()
+
+    await nats_server.kill()
+    gate.open()
+    await asyncio.sleep(0)
+    await nats_server.start()
+
+    async with asyncio.timeout(20):
+        assert await call == Done(text="x")
+    await own_mesh.drained("CALLS")
+    assert gate.entered == 1
+
+
+async def test_restarts_under_load_lose_and_double_nothing(
+    own_mesh: TestMesh, nats_server: TestServer
+) -> None:
+    settled: Counter[int] = Counter()
+    enough = asyncio.Event()
+
+    async def work(request: Order, call: Call) -> int:
+        await asyncio.sleep(0)
+        return request.number
+
+    async def one(number: int) -> None:
+        result = await own_mesh.motet.call("worker.work", Order(number=number), int)
+        assert result == number
+        settled[number] += 1
+        if settled.total() in (50, 150):
+            enough.set()
+
+    await own_mesh.join(worker(work))
+    await own_mesh.join(worker(work))
+    async with asyncio.timeout(50), asyncio.TaskGroup() as group:
+        for number in range(300):
+            group.create_task(one(number))
+            if number in (100, 200):
+                await enough.wait()
+                enough.clear()
+                await nats_server.restart()
+    assert settled == Counter(range(300))
+    await own_mesh.drained("CALLS")
+    assert await own_mesh.motet.dead() == []
+
+
+async def test_a_submission_while_the_server_is_away_is_taken_when_it_is_back(
+    own_mesh: TestMesh, nats_server: TestServer
+) -> None:
+    await own_mesh.join(worker(echo))
+    await own_mesh.join(planner(plan))
+    await nats_server.kill()
+    submitting = asyncio.create_task(own_mesh.motet.submit("go"))
+    await asyncio.sleep(0)
+    await nats_server.start()
+
+    async with asyncio.timeout(20):
+        task = await submitting
+    assert (await task.result(20)).state == "succeeded"
+    assert [each.id for each in await own_mesh.motet.tasks()] == [task.id]
+
+
+async def test_a_paused_server_is_a_clear_fault_in_bounded_time(
+    own_mesh: TestMesh, nats_server: TestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "GIVE_UP_S", 0.4)
+    monkeypatch.setattr(connection, "ATTEMPT_TIMEOUT_S", 0.1)
+    await own_mesh.join(worker(echo))
+    task = await own_mesh.motet.submit("before")
+    loop = asyncio.get_running_loop()
+
+    nats_server.pause()
+    begun = loop.time()
+    try:
+        outcomes = await asyncio.gather(
+            own_mesh.motet.submit("during"),
+            own_mesh.motet.agents(),
+            own_mesh.motet.tasks(),
+            own_mesh.motet.dead(),
+            own_mesh.motet.replay(1),
+            own_mesh.motet.call("worker.work", {}, timeout_s=5),
+            own_mesh.motet.blobs.put("name", b"bytes"),
+            task.record(),
+            task.cancel(),
+            task.result(5),
+            anext(task.events()),
+            return_exceptions=True,
+        )
+    finally:
+        nats_server.resume()
+
+    assert loop.time() - begun < 15
+    for outcome in outcomes:
+        assert isinstance(outcome, FaultError)
+        assert outcome.fault.type == FaultType.UNAVAILABLE
+        assert outcome.fault.retryable
+        assert outcome.fault.message
+
+    monkeypatch.undo()
+    async with asyncio.timeout(20):
+        assert (await own_mesh.motet.call("worker.work", {"text": "after"}, Done)).text == "after"
+
+
+async def test_a_server_that_was_paused_while_a_call_ran(
+    own_mesh: TestMesh, nats_server: TestServer
+) -> None:
+    gate = Gate()
+    await own_mesh.join(with_fault(worker(echo), "work", gate))
+    call = asyncio.create_task(own_mesh.motet.call("worker.work", {"text": "x"}, Done))
+    await gate.wait()
+    nats_server.pause()
+    gate.open()
+    await asyncio.sleep(0.2)
+    nats_server.resume()
+
+    async with asyncio.timeout(20):
+        assert await call == Done(text="x")
+    assert gate.entered == 1
+
+
+async def test_a_server_that_is_not_there_is_told_in_a_sentence(
+    nats_server: TestServer, tmp_path: Path
+) -> None:
+    await nats_server.kill()
+    settings = Settings(nats_url=nats_server.url, data_dir=tmp_path)
+    with pytest.raises(SetupError, match=r"No NATS server answers at .*`motet up`"):
+        async with asyncio.timeout(20), Bus.open(settings, setup("test", settings)):
+            pass
+    await nats_server.start()
+
+
+async def test_a_slow_line_only_slows(mesh: TestMesh, nats_url: str) -> None:
+    async with Line.to(nats_url) as line:
+        line.delay_s = 0.02
+        far = mesh.settings.model_copy(update={"nats_url": line.url})
+        app = await mesh.join(worker(echo), settings=far)
+
+        done = await asyncio.gather(
+            *(mesh.motet.call("worker.work", {"text": str(n)}, Done) for n in range(20))
+        )
+        assert [each.text for each in done] == [str(number) for number in range(20)]
+        await mesh.leave(app)
+
+
+@pytest.mark.mesh(ack_wait_s=1)
+async def test_a_line_that_is_cut_again_and_again(mesh: TestMesh, nats_url: str) -> None:
+    async with Line.to(nats_url) as line:
+        far = mesh.settings.model_copy(update={"nats_url": line.url})
+        app = await mesh.join(worker(echo), settings=far)
+        for number in range(5):
+            calling = asyncio.create_task(
+                mesh.motet.call("worker.work", {"text": str(number)}, Done)
+            )
+            await asyncio.sleep(0)
+            await line.cut()
+            await line.mend()
+            async with asyncio.timeout(20):
+                assert (await calling).text == str(number)
+        await mesh.leave(app)

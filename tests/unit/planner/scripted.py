@@ -1,0 +1,143 @@
+"""A planner without a mesh: a scripted model, and a call whose skills are plain functions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from langgraph.checkpoint.memory import InMemorySaver
+
+from motet.errors import FaultError
+from motet.messages import AgentCard, Answer, Event, FaultType, PlanMade, SkillCard, TaskState
+from motet_planner.graph import build, carry_out
+from motet_planner.run import Run
+from motet_planner.settings import PlannerSettings
+
+Reply = Any | Callable[[str], Any]
+
+
+class ScriptedModel:
+    """Replies by the prompt's name: a value, or a function of the last message, or a list of them
+    of which the last repeats."""
+
+    provider = "local"
+
+    def __init__(self, replies: Mapping[str, Reply]) -> None:
+        self.replies = dict(replies)
+        self.asked: list[tuple[str, str]] = []
+
+    def _reply(self, name: str, message: str) -> Any:
+        self.asked.append((name, message))
+        reply = self.replies[name]
+        if isinstance(reply, list):
+            reply = reply.pop(0) if len(reply) > 1 else reply[0]
+        return reply(message) if callable(reply) else reply
+
+    async def text(self, messages: Sequence[tuple[str, str]], *, max_tokens: int) -> str:
+        name = "direct" if len(messages) == 2 else "compose"
+        return self._reply(name, messages[-1][1])
+
+    async def structured(
+        self,
+        messages: Sequence[tuple[str, str]],
+        schema: dict[str, Any],
+        *,
+        name: str,
+        max_tokens: int,
+    ) -> dict[str, Any]:
+        return json.loads(json.dumps(self._reply(name, messages[-1][1])))
+
+    def count(self, name: str) -> int:
+        return sum(asked == name for asked, _ in self.asked)
+
+
+def skill_card(name: str, description: str, inputs: Mapping[str, str], output: str) -> AgentCard:
+    agent, _, short = name.partition(".")
+    return AgentCard(
+        name=agent,
+        description=description,
+        version="1",
+        instance=agent,
+        skills=(
+            SkillCard(
+                name=short,
+                description=description,
+                input_schema={
+                    "type": "object",
+                    "properties": {key: {"type": kind} for key, kind in inputs.items()},
+                    "required": [next(iter(inputs))],
+                },
+                output_schema={"type": "object", "properties": {output: {}}},
+            ),
+        ),
+    )
+
+
+SEARCH = skill_card("retriever.search", "Finds passages.", {"query": "string"}, "passages")
+CALCULATE = skill_card(
+    "tool_executor.calculate",
+    "Computes.",
+    {"expression": "string", "variables": "object"},
+    "value",
+)
+WEATHER = skill_card("weather.now", "Weather of a city.", {"city": "string"}, "sky")
+
+
+@dataclass
+class FakeCall:
+    """A call whose skills are functions; a step that has an outcome gives it again."""
+
+    skills: dict[str, Callable[[Mapping[str, Any]], Any]]
+    agents: list[AgentCard] = field(default_factory=lambda: [SEARCH, CALCULATE, WEATHER])
+    task: str = "t1"
+    made: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    states: list[TaskState] = field(default_factory=list)
+    ended: FaultError | None = None
+
+    def check(self) -> None:
+        if self.ended is not None:
+            raise self.ended
+
+    def time_left_s(self) -> float | None:
+        return None
+
+    def cards(self) -> list[AgentCard]:
+        return self.agents
+
+    async def delegate(self, skill: str, request: Mapping[str, Any], *, step: str) -> Any:
+        self.made.append((step, skill, dict(request)))
+        if skill not in self.skills:
+            raise FaultError.of(FaultType.UNAVAILABLE, f"{skill} does not answer.")
+        return self.skills[skill](request)
+
+    async def publish(self, event: Event) -> None:
+        self.events.append(event)
+
+    async def state(self, state: TaskState) -> None:
+        self.states.append(state)
+
+    @property
+    def plans(self) -> list[PlanMade]:
+        return [event for event in self.events if isinstance(event, PlanMade)]
+
+
+def passage(text: str, *, id: str = "p1", source: str = "a.md", title: str = "A") -> dict[str, Any]:
+    return {"id": id, "source": source, "title": title, "text": text, "start": 0, "end": len(text)}
+
+
+@dataclass
+class Bench:
+    """Runs tasks; the checkpoints outlive a run."""
+
+    saver: InMemorySaver = field(default_factory=InMemorySaver)
+    settings: PlannerSettings = field(default_factory=PlannerSettings)
+
+    async def answer(self, goal: str, call: FakeCall, model: ScriptedModel) -> Answer:
+        return await carry_out(goal, Run(call, model, self.settings), build(self.saver))
+
+
+def step(skill: str, what: str, *needs: int) -> dict[str, Any]:
+    return {"skill": skill, "what": what, "needs": list(needs)}
