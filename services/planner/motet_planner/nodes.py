@@ -162,9 +162,12 @@ async def _read_one(step: StepData, state: PlanState, run: Run) -> Outcome:
     outcome = state["outcomes"][step["id"]]
     passages = [state["passages"][each] for each in outcome.get("passages", [])]
     computing = {name for name, skill in run.catalogue.items() if skill.computes}
-    figure = any(
-        step["id"] in other["needs"] and other["skill"] in computing for other in state["steps"]
-    )
+    feeding = [
+        other["needs"]
+        for other in state["steps"]
+        if step["id"] in other["needs"] and other["skill"] in computing
+    ]
+    several = feeding == [[step["id"]]] and speaks_of_several(state["goal"])
     question, hint = str(outcome.get("input", {}).get("query", step["what"])), ""
     if len([each for each in state["steps"] if each["revision"] == step["revision"]]) == 1:
         # The only step asks the goal itself; its own words help to find the lines.
@@ -176,8 +179,8 @@ async def _read_one(step: StepData, state: PlanState, run: Run) -> Outcome:
         passages,
         run,
         hint=hint,
-        figure=figure,
-        several=speaks_of_several(state["goal"]),
+        figure=bool(feeding),
+        several=several,
         read_before=read_before,
     )
 

@@ -68,7 +68,8 @@ async def read(
         run: The attempt.
         hint: The question in other words, for choosing what the model is shown.
         figure: Whether a number is wanted, for a calculation.
-        several: Whether the calculation is over several things, so that one line may give several.
+        several: Whether this one search has to give several figures, of one table row or of
+            several things that a document tells of.
         read_before: Lines that were read in vain before. Without others that have a word of the
             question, nothing is asked of the model.
     """
@@ -79,14 +80,14 @@ async def read(
     if not any(coverage(asked, line.shown) for line in lines):
         return Outcome(status="missing", reason="no passage speaks of it")
     in_vain = [line.quote for line in lines]
-    chosen, said = await _choose(question, lines, run)
-    named = _with_names(question, chosen, lines)
-    if named and not set(named) & set(chosen):
-        chosen, said = await _choose(question, named, run)
-    if figure and several and (listed := _listed(said, chosen)):
-        return Outcome(status="found", answer=listed, quotes=_quotes(chosen))
-    answer, chosen = _grounded(question, said, chosen, lines)
     kind = kind_of(question)
+    chosen, said = await _choose(question, lines, run)
+    if again := _reconsidered(question, said, chosen, lines, kind):
+        chosen, said = await _choose(question, again, run)
+        lines = again
+    if several and (listed := _listed(said, chosen, fresh)):
+        return Outcome(status="found", answer=listed[0], quotes=_quotes(listed[1]))
+    answer, chosen = _grounded(question, said, chosen, lines)
     if kind is not None and not kind.is_in(answer):
         chosen = _of_kind(kind, asked, chosen, lines)
         answer = " ".join(line.shown for line in chosen)
@@ -112,23 +113,36 @@ async def _choose(question: str, lines: Sequence[Line], run: Run) -> tuple[list[
     return chosen, str(reply["answer"]).strip()
 
 
-def _with_names(question: str, chosen: Sequence[Line], lines: Sequence[Line]) -> list[Line]:
-    """Lines that have more of the question's names than the chosen ones and their surroundings.
+def _reconsidered(
+    question: str, said: str, chosen: Sequence[Line], lines: Sequence[Line], kind: Kind | None
+) -> list[Line]:
+    """Fewer lines to choose among once more; none when the first choice is sound.
 
-    Between two stations, years or products a small model easily takes the neighbour's line.
+    Between two stations or products a small model easily takes the neighbour's line, or the
+    neighbour's figure. So when others of the lines have more of the question's names, it chooses
+    among those; and when what it says is not in the lines it chose, which fit the question better
+    than those where it is, it reads the chosen ones alone.
     """
     wanted = names(f"x {question}")
-    if not wanted:
-        return []
 
-    def have(line: Line, text: str) -> int:
-        around = terms(f"{line.heading} {text}")
+    def have(line: Line) -> int:
+        around = terms(f"{line.heading} {line.paragraph if line.leans else line.shown}")
         return sum(matches(name, around) for name in wanted)
 
-    most = max(have(line, line.paragraph if line.leans else line.shown) for line in chosen)
-    better = [line for line in lines if have(line, line.shown) > most]
-    top = max((have(line, line.shown) for line in better), default=0)
-    return [line for line in better if have(line, line.shown) == top]
+    def fit(some: Sequence[Line]) -> float:
+        return max((coverage(question, line.shown) for line in some), default=0.0)
+
+    most = max(have(line) for line in chosen)
+    better = [
+        line for line in lines if have(line) > most and (kind is None or kind.is_in(line.shown))
+    ]
+    if better:
+        top = max(have(line) for line in better)
+        return [line for line in better if have(line) == top]
+    saying = [line for line in lines if _supports(said, line.shown)]
+    if saying and not set(saying) & set(chosen) and fit(chosen) >= fit(saying):
+        return list(chosen)
+    return []
 
 
 async def judge(question: str, text: str, answer: str, run: Run) -> bool:
@@ -210,27 +224,34 @@ def _grounded(
     return " ".join(line.shown for line in chosen)[:_ANSWER_CHARACTERS], list(chosen)
 
 
-def _listed(answer: str, chosen: Sequence[Line]) -> str:
-    """The figures of a table row, or the same figure of several lines; empty where there is none.
+def _listed(
+    said: str, chosen: Sequence[Line], lines: Sequence[Line]
+) -> tuple[str, list[Line]] | None:
+    """The figures of a table row, or the same figure of all things of a document; None for neither.
 
-    The figure is told by the word that follows it in the answer: `180 passengers`.
+    The figure is told by the word that follows it in a chosen line: `180 passengers`.
     """
-    if len(chosen) == 1:
-        line = chosen[0]
-        return line.shown if line.quote.startswith("|") else ""
-    word = re.search(r"\d\s+(?:(?:million|billion|thousand)\s+)?([^\W\d_]{3,})", answer)
-    if word is None:
-        return ""
-    like = re.compile(
-        rf"(\d[\d,.]*(?:\s(?:million|billion|thousand))?)\s+{re.escape(word[1])}\b", re.IGNORECASE
+    if chosen[0].quote.startswith("|"):
+        return chosen[0].shown, [chosen[0]]
+    figures = re.findall(r"\d[\d,.]*", said)
+    text = " ".join(line.shown for line in chosen)
+    word = figures and re.search(rf"\b{re.escape(figures[0])}\s+([^\W\d_]{{3,}})", text)
+    if not word:
+        return None
+    like = re.compile(rf"(?<![\d,.])(\d[\d,.]*)\s+{re.escape(word[1])}\b", re.IGNORECASE)
+    found = [
+        (line, like.findall(line.shown))
+        for line in lines
+        if line.heading.partition(" > ")[0] == chosen[0].heading.partition(" > ")[0]
+    ]
+    parts = [(line, values[0]) for line, values in found if len(values) == 1]
+    labels = {line.heading.rpartition(" > ")[2] for line, _ in parts}
+    if len(parts) < 2 or len(labels) < len(parts):
+        return None
+    answer = "; ".join(
+        f"{line.heading.rpartition(' > ')[2]}: {value} {word[1]}" for line, value in parts
     )
-    parts: list[str] = []
-    for line in chosen:
-        values = like.findall(line.shown)
-        if len(values) != 1:
-            return ""
-        parts.append(f"{line.heading.rpartition(' > ')[2]}: {values[0]} {word[1]}")
-    return "; ".join(parts)
+    return answer, [line for line, _ in parts]
 
 
 def _of_kind(kind: Kind, asked: str, chosen: Sequence[Line], lines: Sequence[Line]) -> list[Line]:

@@ -131,6 +131,17 @@ class ChatModel:
 
         return await self._first(ask)
 
+    async def prepare(self, messages: Messages) -> None:
+        """Has a local model read all but the last message, which later requests then spare it.
+
+        Other models have nothing to prepare. What goes wrong is left for the request to find.
+        """
+        from langchain_core.messages import convert_to_messages
+
+        request = Request(convert_to_messages(messages), 1)
+        for endpoint in self._endpoints:
+            await endpoint.prepare(request)
+
     async def close(self) -> None:
         """Ends the connections that it keeps; nothing may be asked of it after."""
         for endpoint in self._endpoints:

@@ -199,7 +199,7 @@ class TestMesh:
     async def _waits(self, stream: str, reached: Callable[[int], bool], timeout_s: float) -> None:
         # A server tells nobody how many messages it holds.
         async with asyncio.timeout(timeout_s):
-            while not reached(await self.waiting(stream)):
+            while not reached(await self.waiting(stream)):  # noqa: ASYNC110
                 await asyncio.sleep(_POLL_S)
 
 

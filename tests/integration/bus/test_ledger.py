@@ -61,12 +61,14 @@ class LedgerMachine(RuleBasedStateMachine):
             self.seen[by, call] = entry.revision
         elif entry is not None:
             self.informed.add((by, call))
+        record = None if entry is None else entry.record
         if call in self.outcomes:
-            assert entry.result == CallResult.model_validate_json(self.outcomes[call])
+            assert record == CallResult.model_validate_json(self.outcomes[call])
         elif call in self.claims:
-            assert entry.record.attempt == self.claims[call]
+            assert isinstance(record, CallClaim)
+            assert record.attempt == self.claims[call]
         else:
-            assert entry is None
+            assert record is None
 
     @rule(by=WRITERS, call=CALLS, attempt=st.integers(1, 4))
     def claim(self, by: int, call: str, attempt: int) -> None:
@@ -112,7 +114,7 @@ def test_the_first_outcome_stands(nats_url: str, tmp_path: Path) -> None:
                     max_examples=60,
                     stateful_step_count=15,
                     deadline=None,
-                    suppress_health_check=list(HealthCheck),
+                    suppress_health_check=[HealthCheck.too_slow],
                 ),
             )
         finally:

@@ -30,7 +30,7 @@ async def bus(nats_url: str, tmp_path: Path) -> AsyncIterator[Bus]:
         names = {stream.name for stream in opened.topology.streams()}
         for info in await opened.js.streams_info():
             if info.config.name in names:
-                await opened.js.delete_stream(info.config.name)
+                await opened.js.delete_stream(info.config.name or "")
 
 
 async def test_it_makes_every_stream_and_bucket_once(bus: Bus) -> None:

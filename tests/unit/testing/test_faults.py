@@ -40,7 +40,7 @@ async def test_a_flaky_handler_fails_in_order_and_then_works() -> None:
 async def test_a_gate_holds_counts_and_opens() -> None:
     gate = Gate()
     work = gate(made().skills["work"].function)
-    held = [asyncio.create_task(work(Order(text=str(n)), None)) for n in range(3)]
+    held = [asyncio.ensure_future(work(Order(text=str(n)), None)) for n in range(3)]
     await gate.wait(entered=3)
     assert not any(task.done() for task in held)
 
