@@ -10,7 +10,7 @@ from langgraph.checkpoint.conformance import checkpointer_test, validate
 
 from motet.bus import Bucket
 from motet.errors import FaultError
-from motet.testing.mesh import TestMesh
+from motet.testing import TestMesh
 from motet_planner import checkpoints
 from motet_planner.checkpoints import KeyValueCheckpointer
 

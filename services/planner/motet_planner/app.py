@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Annotated, Any
 
 from faststream import Context
@@ -44,16 +44,17 @@ async def resources(
     context.set_global("planner_settings", own)
     context.set_global("checkpointer", checkpointer)
     context.set_global("graph", build(checkpointer))
-    async with _warming(model, bus, wanted=own.warm_up and scripted is None):
+    async with AsyncExitStack() as stack:
+        if scripted is None:
+            stack.push_async_callback(model.close)
+            if own.warm_up and model.provider == "local":
+                await stack.enter_async_context(_warming(model, bus))
         yield
 
 
 @asynccontextmanager
-async def _warming(model: ChatModel, bus: Bus, *, wanted: bool) -> AsyncGenerator[None]:
+async def _warming(model: ChatModel, bus: Bus) -> AsyncGenerator[None]:
     """Warms the model up beside whatever comes; ended with the service."""
-    if not wanted or model.provider != "local":
-        yield
-        return
     registry = Registry(bus)
     await registry.start()
     warming = asyncio.create_task(

@@ -47,7 +47,7 @@ _LENGTH = (
 )
 _MONEY = (
     r"[€$£¥₹]|\b(?:euros?|eur|dollars?|usd|pounds?|gbp|francs?|chf|crowns?|kron(?:a|er|or)|yen|yuan"
-    r"|rupees?|pesos?|zloty|marks?|cents?|pence|coins?|free|nothing|gratis)\b|\d[.,]\d\d\b|;"
+    r"|rupees?|pesos?|zloty|marks?|cents?|pence|coins?|free|nothing|gratis)\b|\d[.,]\d\d\b|: \d"
 )
 
 _KINDS = (

@@ -1,28 +1,34 @@
 """Warming: a local model reads the fixed parts of the prompts before the first task comes.
 
-A server such as llama.cpp's keeps what it has read of a prompt, and reads only what follows the
-longest beginning that it knows. The prompts are written for that (their fixed part comes first),
-so what is read while the mesh starts need not be read while somebody waits.
+Reading is what a small model on few cores is slow at. The prompts are written so that what never
+changes comes first; what is read of it while the mesh starts need not be read while somebody waits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from motet.models import ChatModel
 from motet_planner.catalogue import Catalogue
 from motet_planner.prompting import load
 
-__all__ = ["WARMED", "warm"]
+__all__ = ["Preparing", "warm"]
 
-WARMED = ("read", "judge", "compose", "formula", "query", "plan")
+_WARMED = ("read", "judge", "compose", "formula", "query", "plan")
 """The prompts of most tasks; `plan` lists the skills that live, so it waits for all to join."""
 
 _NAMES = ("goal", "steps", "lines", "question", "text", "answer", "known", "what", "findings")
 
 
-async def warm(model: ChatModel, catalogue: Callable[[], Catalogue]) -> None:
-    """Has a local model read the prompts' fixed parts, or remember them from an earlier run."""
+class Preparing(Protocol):
+    """A model that can read a beginning beforehand; `motet.models.ChatModel` is one."""
+
+    async def prepare(self, messages: Sequence[tuple[str, str]]) -> None:
+        """Reads all but the last message."""
+
+
+async def warm(model: Preparing, catalogue: Callable[[], Catalogue]) -> None:
+    """Has a model read the prompts but for their last message."""
     values = dict.fromkeys(_NAMES, "")
-    for name in WARMED:
+    for name in _WARMED:
         await model.prepare(load(name).messages(**values, skills=catalogue().shown()))

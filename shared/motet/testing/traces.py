@@ -12,6 +12,7 @@
     ''')
 
 A line is a span, two spaces deeper than its parent; siblings stand in the order of their start.
+Adjacent siblings whose lines begin with `* ` may have started in any order, as parallel steps do.
 What stands in brackets is asserted too, and nothing else about the span is: a name of
 `motet.telemetry.names` without its `motet.`, any attribute in full, `error` for `error.type`, or
 `link` for why the span is linked to an earlier one.
@@ -20,17 +21,18 @@ What stands in brackets is asserted too, and nothing else about the span is: a n
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from motet.telemetry import names
 from motet.telemetry.tree import SpanNode, TraceTree
 
 __all__ = ["assert_connected", "assert_tree"]
 
-_LINE = re.compile(r"(?P<indent> *)(?P<name>.*?)(?: \[(?P<facts>[^\]]*)\])?")
+_LINE = re.compile(r"(?P<indent> *)(?P<free>\* )?(?P<name>.*?)(?: \[(?P<facts>[^\]]*)\])?")
 
 
 def assert_connected(tree: TraceTree) -> None:
@@ -59,7 +61,8 @@ def assert_tree(tree: TraceTree, outline: str) -> None:
         AssertionError: It is another; the message is the difference, line by line.
     """
     assert_connected(tree)
-    expected = [_Line.read(line) for line in _lines(outline)]
+    branches = _ordered(_Branch.read(outline), tree.roots)
+    expected = [line for branch in branches for line in branch.lines()]
     spans = [(node, len(node.path()) - 1) for node in tree.walk()]
     actual = [_Line(depth, node.name) for node, depth in spans]
     # Attributes are shown where the outline asks for them, so both sides are aligned by names.
@@ -81,6 +84,7 @@ class _Line:
     depth: int
     name: str
     facts: tuple[tuple[str, str], ...] = ()
+    free: bool = field(default=False, compare=False)
 
     @classmethod
     def read(cls, line: str) -> _Line:
@@ -89,7 +93,10 @@ class _Line:
             raise ValueError(f"{line!r} is no line of an outline: indent by two spaces.")
         facts = (fact.partition("=") for fact in (match["facts"] or "").split())
         return cls(
-            len(match["indent"]) // 2, match["name"], tuple((key, value) for key, _, value in facts)
+            len(match["indent"]) // 2,
+            match["name"],
+            tuple((key, value) for key, _, value in facts),
+            free=match["free"] is not None,
         )
 
     @property
@@ -101,8 +108,54 @@ class _Line:
         return "  " * self.depth + self.name + (f" [{facts}]" if facts else "")
 
 
-def _lines(outline: str) -> list[str]:
-    return [line.rstrip() for line in textwrap.dedent(outline).splitlines() if line.strip()]
+@dataclass(frozen=True)
+class _Branch:
+    """A line of an outline with the lines below it."""
+
+    line: _Line
+    below: list[_Branch]
+
+    @classmethod
+    def read(cls, outline: str) -> list[_Branch]:
+        roots: list[_Branch] = []
+        path: list[list[_Branch]] = [roots]
+        for text in textwrap.dedent(outline).splitlines():
+            if not text.strip():
+                continue
+            line = _Line.read(text.rstrip())
+            if line.depth >= len(path):
+                raise ValueError(f"{text!r} has no parent in the outline.")
+            branch = cls(line, [])
+            path[line.depth].append(branch)
+            path[line.depth + 1 :] = [branch.below]
+        return roots
+
+    def lines(self) -> Iterator[_Line]:
+        yield self.line
+        for branch in self.below:
+            yield from branch.lines()
+
+    def fits(self, node: SpanNode) -> bool:
+        return (
+            self.line.name == node.name
+            and all(_fact(node, key) == value for key, value in self.line.facts)
+            and len(self.below) == len(node.children)
+            and all(map(_Branch.fits, _ordered(self.below, node.children), node.children))
+        )
+
+
+def _ordered(branches: Sequence[_Branch], nodes: Sequence[SpanNode]) -> list[_Branch]:
+    """Siblings with those that are free in the order that fits the spans, as far as one does."""
+    waiting, ordered = list(branches), list[_Branch]()
+    for node in nodes:
+        if not waiting:
+            break
+        free = itertools.takewhile(lambda branch: branch.line.free, waiting)
+        chosen = next((branch for branch in free if branch.fits(node)), waiting[0])
+        waiting.remove(chosen)
+        below = _ordered(chosen.below, node.children)
+        ordered.append(_Branch(chosen.line, below))
+    return ordered + waiting
 
 
 def _fact(node: SpanNode, key: str) -> str:

@@ -89,6 +89,7 @@ async def test_others_go_on(mesh: TestMesh) -> None:
 
     await one.cancel()
     assert (await one.result(STOPPED_WITHIN_S)).state == "cancelled"
+    await gate.wait_cancelled()
     gate.open()
 
     assert (await other.result(STOPPED_WITHIN_S)).state == "succeeded"

@@ -43,13 +43,13 @@ async def test_parallel_steps_are_children_of_who_delegates_them(mesh: TestMesh)
         send motet.task.submit
           process motet.task.submit [attempt=1 link=none]
             invoke_agent planner
-              send motet.call.boss.work [step=a agent=boss skill=work]
+              * send motet.call.boss.work [step=a agent=boss skill=work]
                 process motet.call.boss.work [agent=boss skill=work attempt=1]
                   invoke_agent boss [skill=work]
                     send motet.call.worker.work [step=below]
                       process motet.call.worker.work
                         invoke_agent worker
-              send motet.call.boss.work [step=b]
+              * send motet.call.boss.work [step=b]
                 process motet.call.boss.work
                   invoke_agent boss
                     send motet.call.worker.work [step=below]

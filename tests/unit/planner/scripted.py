@@ -1,9 +1,8 @@
-"""A planner without a mesh: a scripted model, and a call whose skills are plain functions."""
+"""A planner without a mesh: its call is a fake whose skills are plain functions."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,46 +10,10 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from motet.errors import FaultError
 from motet.messages import AgentCard, Answer, Event, FaultType, PlanMade, SkillCard, TaskState
+from motet.testing import ScriptedModel
 from motet_planner.graph import build, carry_out
 from motet_planner.run import Run
 from motet_planner.settings import PlannerSettings
-
-Reply = Any | Callable[[str], Any]
-
-
-class ScriptedModel:
-    """Replies by the prompt's name: a value, or a function of the last message, or a list of them
-    of which the last repeats."""
-
-    provider = "local"
-
-    def __init__(self, replies: Mapping[str, Reply]) -> None:
-        self.replies = dict(replies)
-        self.asked: list[tuple[str, str]] = []
-
-    def _reply(self, name: str, message: str) -> Any:
-        self.asked.append((name, message))
-        reply = self.replies[name]
-        if isinstance(reply, list):
-            reply = reply.pop(0) if len(reply) > 1 else reply[0]
-        return reply(message) if callable(reply) else reply
-
-    async def text(self, messages: Sequence[tuple[str, str]], *, max_tokens: int) -> str:
-        name = "direct" if len(messages) == 2 else "compose"
-        return self._reply(name, messages[-1][1])
-
-    async def structured(
-        self,
-        messages: Sequence[tuple[str, str]],
-        schema: dict[str, Any],
-        *,
-        name: str,
-        max_tokens: int,
-    ) -> dict[str, Any]:
-        return json.loads(json.dumps(self._reply(name, messages[-1][1])))
-
-    def count(self, name: str) -> int:
-        return sum(asked == name for asked, _ in self.asked)
 
 
 def skill_card(name: str, description: str, inputs: Mapping[str, str], output: str) -> AgentCard:

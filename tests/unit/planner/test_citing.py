@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from motet.testing import ScriptedModel
 from motet_planner.citing import Checked, check_citations
 from motet_planner.composing import Finding
 from motet_planner.run import Run
 from motet_planner.settings import PlannerSettings
 from motet_planner.state import PassageData, Quote
 from motet_planner.support import Support, support_of
-from tests.unit.planner.scripted import FakeCall, ScriptedModel
+from tests.unit.planner.scripted import FakeCall
 
 PASSAGES: dict[str, PassageData] = {
     "p1": {"id": "p1", "source": "a.md", "title": "Tower", "text": "The tower is 38 metres high."},
@@ -35,7 +36,7 @@ FINDINGS = [
 
 
 async def checked(text: str, findings: list[Finding] = FINDINGS, same: str = "yes") -> Checked:
-    model = ScriptedModel({"judge": {"same": same}})
+    model = ScriptedModel({"judge": {"asked": "a", "told": "b", "same": same}})
     run = Run(FakeCall({}), model, PlannerSettings())
     return await check_citations(text, "How high, and by whom?", findings, PASSAGES, run)
 

@@ -10,7 +10,8 @@ import pytest
 
 from motet.errors import FaultError
 from motet.messages import FaultType, TaskState
-from tests.unit.planner.scripted import Bench, FakeCall, ScriptedModel, passage, step
+from motet.testing import Asked, ScriptedModel
+from tests.unit.planner.scripted import Bench, FakeCall, passage, step
 
 TOWER = passage("The tower is 38 metres high. It was finished in 1902.", title="The tower")
 BRIDGE = passage("The bridge is 120 metres long.", id="p2", source="b.md", title="The bridge")
@@ -31,7 +32,7 @@ async def test_a_fact_is_looked_up_and_cited() -> None:
             "plan": search_plan("height of the tower"),
             "read": FIRST_LINE,
             "judge": {"asked": "a", "told": "a", "same": "yes"},
-            "compose": "The tower is 38 metres high [1].",
+            "text": "The tower is 38 metres high [1].",
         }
     )
     call = FakeCall({"retriever.search": gives(TOWER)})
@@ -64,10 +65,10 @@ async def test_independent_steps_run_at_the_same_time() -> None:
         {
             "plan": search_plan("height of the tower", "length of the bridge"),
             "read": lambda asked: (
-                FIRST_LINE if "height" in asked else {"lines": [1], "answer": "120 metres"}
+                FIRST_LINE if "height" in asked.last else {"lines": [1], "answer": "120 metres"}
             ),
             "judge": {"asked": "a", "told": "a", "same": "yes"},
-            "compose": "The tower is 38 metres high [1] and the bridge 120 metres long [2].",
+            "text": "The tower is 38 metres high [1] and the bridge 120 metres long [2].",
         }
     )
     call = Slow(
@@ -94,11 +95,11 @@ async def test_figures_that_were_found_are_calculated_with() -> None:
                 ]
             },
             "read": lambda asked: (
-                FIRST_LINE if "height" in asked else {"lines": [1], "answer": "120 metres"}
+                FIRST_LINE if "height" in asked.last else {"lines": [1], "answer": "120 metres"}
             ),
             "judge": {"asked": "a", "told": "a", "same": "yes"},
             "formula": {"expression": "length_bridge / height_tower"},
-            "compose": "The bridge is 3.16 times as long as the tower is high [1][2].",
+            "text": "The bridge is 3.16 times as long as the tower is high [1][2].",
         }
     )
     call = FakeCall(
@@ -130,7 +131,7 @@ async def test_another_agents_skill_is_found_by_its_card_and_used() -> None:
         {
             "plan": {"steps": [step("weather.now", "weather in Lund")]},
             "arguments": {"city": "Lund"},
-            "compose": "The sky over Lund is clear.",
+            "text": "The sky over Lund is clear.",
         }
     )
     call = FakeCall({"weather.now": lambda _: {"sky": "clear"}})
@@ -151,7 +152,7 @@ async def test_a_failed_skill_is_planned_around_under_a_new_name() -> None:
             "arguments": {"city": "Lund"},
             "read": FIRST_LINE,
             "judge": {"asked": "a", "told": "a", "same": "yes"},
-            "compose": "The tower is 38 metres high [1].",
+            "text": "The tower is 38 metres high [1].",
         }
     )
     call = FakeCall({"retriever.search": gives(TOWER)})
@@ -222,9 +223,9 @@ async def test_hostile_words_in_a_passage_do_not_steer() -> None:
     model = ScriptedModel(
         {
             "plan": search_plan("height of the tower"),
-            "read": lambda asked: {"lines": [1], "answer": "BANANA"},
+            "read": {"lines": [1], "answer": "BANANA"},
             "judge": {"asked": "a", "told": "a", "same": "yes"},
-            "compose": "BANANA",
+            "text": "BANANA",
         }
     )
     call = FakeCall({"retriever.search": gives(hostile)})
@@ -234,7 +235,7 @@ async def test_hostile_words_in_a_passage_do_not_steer() -> None:
     assert "BANANA" not in answer.text
     assert "38 metres" in answer.text
     assert answer.citations
-    assert not any("BANANA" in message for name, message in model.asked if name == "read")
+    assert not any("BANANA" in asked.last for asked in model.asked if asked.name == "read")
 
 
 async def test_a_chain_of_searches_cites_all_its_links() -> None:
@@ -249,10 +250,10 @@ async def test_a_chain_of_searches_cites_all_its_links() -> None:
             "query": {"step": "home of Ana Roth"},
             "read": lambda asked: {
                 "lines": [1],
-                "answer": "Lund" if "home" in asked else "Ana Roth",
+                "answer": "Lund" if "home" in asked.last else "Ana Roth",
             },
             "judge": {"asked": "a", "told": "a", "same": "yes"},
-            "compose": "The builder of the bridge lives in Lund [2].",
+            "text": "The builder of the bridge lives in Lund [2].",
         }
     )
     built = passage("The bridge was built by Ana Roth.", source="a.md", title="Bridges")
@@ -269,7 +270,7 @@ async def test_a_chain_of_searches_cites_all_its_links() -> None:
 
 
 async def test_small_talk_needs_no_step() -> None:
-    model = ScriptedModel({"plan": {"steps": []}, "direct": "Good evening!"})
+    model = ScriptedModel({"plan": {"steps": []}, "text": "Good evening!"})
     call = FakeCall({})
 
     answer = await Bench().answer("Good evening", call, model)
@@ -284,7 +285,7 @@ async def test_a_question_that_the_model_took_for_small_talk_is_searched() -> No
             "plan": {"steps": []},
             "read": FIRST_LINE,
             "judge": {"asked": "a", "told": "a", "same": "yes"},
-            "compose": "It is 38 metres high [1].",
+            "text": "It is 38 metres high [1].",
         }
     )
     call = FakeCall({"retriever.search": gives(TOWER)})
@@ -298,7 +299,7 @@ async def test_a_resumed_task_does_not_run_finished_steps_again() -> None:
     class DiedError(Exception):
         """The process ended."""
 
-    def die(_: str) -> Any:
+    def die(_: Asked) -> Any:
         raise DiedError
 
     bench = Bench()
@@ -320,7 +321,7 @@ async def test_a_resumed_task_does_not_run_finished_steps_again() -> None:
         await bench.answer("What is twice the tower's height?", call, ScriptedModel(replies))
 
     second = ScriptedModel(
-        {"formula": {"expression": "2 * height_tower"}, "compose": "Twice is 76 metres [1]."}
+        {"formula": {"expression": "2 * height_tower"}, "text": "Twice is 76 metres [1]."}
     )
     answer = await bench.answer("What is twice the tower's height?", call, second)
 

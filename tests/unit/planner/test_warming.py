@@ -6,7 +6,7 @@ from typing import Any
 
 from motet_planner.catalogue import catalogue_of
 from motet_planner.prompting import load
-from motet_planner.warming import WARMED, warm
+from motet_planner.warming import _WARMED, warm
 
 
 class Reader:
@@ -23,5 +23,5 @@ async def test_the_fixed_part_of_each_prompt_is_read() -> None:
     reader: Any = Reader()
     await warm(reader, lambda: catalogue_of([], own="planner"))
     fixed = [[role for role, _ in messages[:-1]] for messages in reader.read]
-    assert fixed == [[role for role, _ in load(name).sections[:-1]] for name in WARMED]
+    assert fixed == [[role for role, _ in load(name).sections[:-1]] for name in _WARMED]
     assert all(roles[0] == "system" for roles in fixed)

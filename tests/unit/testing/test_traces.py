@@ -84,6 +84,17 @@ def test_siblings_in_another_order_are_another_tree() -> None:
         assert_tree(TREE, "send a\n  process a [attempt=2]\n    work [b] []\n  process a")
 
 
+def test_parallel_siblings_may_stand_in_any_order() -> None:
+    outline = "send a\n  * process a [attempt={}]\n{}  * process a [attempt={}]\n{}"
+    below = "    work [b] []\n"
+    assert_tree(TREE, outline.format(1, "", 2, below))
+    assert_tree(TREE, outline.format(2, below, 1, ""))
+    with pytest.raises(AssertionError, match="another tree"):
+        assert_tree(TREE, outline.format(1, below, 2, ""))
+    with pytest.raises(AssertionError, match="another tree"):
+        assert_tree(TREE, outline.format(1, "", 1, below))
+
+
 def test_orphans_and_second_roots_are_named() -> None:
     torn = TraceTree.of([span("1", "send a"), span("2", "send b"), span("3", "lost", "z")])
     with pytest.raises(AssertionError) as raised:
@@ -97,3 +108,5 @@ def test_orphans_and_second_roots_are_named() -> None:
 def test_an_outline_that_is_none_is_told() -> None:
     with pytest.raises(ValueError, match="indent by two spaces"):
         assert_tree(TREE, "send a\n   process a")
+    with pytest.raises(ValueError, match="has no parent in the outline"):
+        assert_tree(TREE, "send a\n    process a")
