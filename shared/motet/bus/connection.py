@@ -57,6 +57,9 @@ ATTEMPT_TIMEOUT_S = 3.0
 WRONG_LAST_SEQUENCE = 10071
 """NATS's error code for a failed compare-and-set."""
 
+GOODBYE_S = 2
+"""Seconds that a last message may take when a connection ends."""
+
 NO_RESPONDERS = "503"
 """The status under which the server says that nobody listens."""
 
@@ -222,14 +225,27 @@ class Bus:
         return int(self.client.stats["reconnects"])
 
 
-def options(settings: Settings, client: str) -> dict[str, Any]:
-    """How every connection of the mesh is made, in the NATS client's own words."""
+def options(settings: Settings, client: str, made: Callable[[], Client | None]) -> dict[str, Any]:
+    """How every connection of the mesh is made, in the NATS client's own words.
+
+    Args:
+        settings: Where to.
+        client: Whose it is; operators see it on the server.
+        made: The connection, once there is one.
+    """
 
     async def on_error(error: Exception) -> None:
-        log.warning("NATS: %s", error or type(error).__name__)
+        connection = made()
+        # While it is away, each attempt to reconnect fails for a reason of its own.
+        away = connection is None or not connection.is_connected
+        log.log(
+            logging.DEBUG if away else logging.WARNING, "NATS: %s", error or type(error).__name__
+        )
 
     async def on_disconnect() -> None:
-        log.warning("NATS connection lost; reconnecting")
+        connection = made()
+        if connection is not None and not connection.is_closed:
+            log.warning("NATS connection lost; reconnecting")
 
     async def on_reconnect() -> None:
         log.warning("NATS connection is back")
@@ -245,6 +261,7 @@ def options(settings: Settings, client: str) -> dict[str, Any]:
         # Only while connecting for the first time: see `lasting`.
         "max_reconnect_attempts": 3,
         "ping_interval": 10,
+        "drain_timeout": 5,
     }
 
 
@@ -274,22 +291,34 @@ async def connect(settings: Settings, client: str) -> Client:
     credentials = settings.nats_credentials
     with reporting(settings):
         await connection.connect(
-            **options(settings, client),
+            **options(settings, client, lambda: connection),
             user_credentials=str(credentials) if credentials else None,
         )
     return lasting(connection)
+
+
+async def answers(connection: Client) -> bool:
+    """Whether the server has all that was published; waits for it for `GOODBYE_S`."""
+    if not connection.is_connected:
+        return False
+    try:
+        await connection.flush(timeout=GOODBYE_S)
+    except (NatsError, OSError, TimeoutError):
+        return False
+    return True
 
 
 async def close(connection: Client) -> None:
     """Closes a connection after what was published has left, within a bounded time."""
     if connection.is_closed:
         return
-    if connection.is_connected:
-        try:
-            await connection.flush(timeout=2)
-        except (NatsError, OSError, TimeoutError) as error:
-            log.warning("NATS connection closed with messages unsent: %s", error)
-    await connection.close()
+    if not await answers(connection):
+        log.warning("NATS connection closed while the server does not answer")
+    try:
+        await connection.close()
+    except (OSError, RuntimeError) as error:
+        # nats-py writes what it still has into a transport that may be gone.
+        log.debug("what was not sent is lost: %s", error)
 
 
 @dataclass(frozen=True, slots=True)

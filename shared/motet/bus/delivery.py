@@ -23,7 +23,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
-from motet.bus.connection import Bus
+from motet.bus.connection import GOODBYE_S, Bus
 from motet.bus.stopping import end
 from motet.bus.topology import Header
 
@@ -149,7 +149,7 @@ class Consumer:
         self._stopping = True
         if self._subscription is not None:
             # What is under way to us comes still, and is handed back at once.
-            await _quietly(self._subscription.drain())
+            await _quietly(asyncio.wait_for(self._subscription.drain(), GOODBYE_S))
         if self._running and grace_s > 0:
             try:
                 async with asyncio.timeout(grace_s):
@@ -263,5 +263,5 @@ async def _quietly(action: Awaitable[object]) -> None:
     """Awaits an acknowledgement whose loss the stream makes good by delivering again."""
     try:
         await action
-    except NatsError as error:
+    except (NatsError, TimeoutError) as error:
         log.debug("not sent: %s", error or type(error).__name__)

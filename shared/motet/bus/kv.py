@@ -82,11 +82,14 @@ class Bucket:
             return None
         return acknowledgement.sequence
 
-    async def delete(self, key: str) -> None:
-        """Marks a key as deleted and drops its values."""
-        await self._bus.store(
-            self._write + key, b"", {Header.KV_OPERATION: "PURGE", Header.ROLLUP: "sub"}
-        )
+    async def delete(self, key: str, *, timeout_s: float | None = None) -> None:
+        """Marks a key as deleted and drops its values.
+
+        Raises:
+            FaultError: `unavailable` when the server does not take it in time.
+        """
+        headers = {Header.KV_OPERATION: "PURGE", Header.ROLLUP: "sub"}
+        await self._bus.store(self._write + key, b"", headers, timeout_s=timeout_s)
 
     async def items(self, prefix: str = "") -> list[Item]:
         """Every live value whose key is `prefix`, or lies below it, in no order."""

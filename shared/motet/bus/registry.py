@@ -47,7 +47,7 @@ class Announcement:
             await end(self._renewal)
             self._renewal = None
             try:
-                await self._bucket.delete(self._key)
+                await self._bucket.delete(self._key, timeout_s=connection.GOODBYE_S)
             except FaultError as error:
                 log.warning("the card is left to expire: %s", error)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from motet.testing import Flaky, Gate, Line, TestMesh, with_fault
+from motet.testing import Flaky, Gate, Line, TestMesh, TestServer, test_mesh, with_fault
 from tests.integration.bus.agents import Done, echo, worker
 
 WORKER = Path(__file__).with_name("patient_worker.py")
@@ -116,6 +116,28 @@ async def test_sigterm_ends_a_process_and_its_card(mesh: TestMesh) -> None:
 
     assert await process.wait() == 0
     assert await mesh.motet.agents() == []
+
+
+@pytest.mark.parametrize("away", ["killed", "paused"])
+async def test_a_process_ends_in_order_while_the_server_is_away(
+    nats_server: TestServer, tmp_path: Path, away: str
+) -> None:
+    async with test_mesh(nats_server.url, tmp_path) as mesh:
+        process = await mesh.spawn("worker", WORKER)
+        if away == "killed":
+            await nats_server.kill()
+        else:
+            nats_server.pause()
+
+        process.signal(signal.SIGTERM)
+        async with asyncio.timeout(30):
+            assert await process.wait() == 0
+
+        nats_server.resume()
+        if away == "killed":
+            await nats_server.start()
+        said = (tmp_path / "worker.log").read_text()
+        assert "Traceback" not in said.replace("nats.errors", "")
 
 
 async def test_who_stops_finishes_what_runs(mesh: TestMesh) -> None:
