@@ -10,7 +10,8 @@ Invariants:
 - A beginning is every message but the last. Its file is named by a hash of the model's name and
   its text, so a changed prompt never meets an old state; nothing of the last message is kept.
 - One request is under way at a time, since the state is the server's one slot.
-- A server that cannot do this (no llama.cpp, no folder) is asked as if this did not exist.
+- A server that cannot do this (no llama.cpp, no folder) is asked as if this did not exist; one that
+  is still loading its model can, later.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import hashlib
 import json
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,13 @@ log = logging.getLogger(__name__)
 SHORTEST = 400
 """Characters of a beginning below which reading it takes no longer than restoring it."""
 
+LOADING_S = 120.0
+"""Seconds for which a server may load its model."""
+
 _TIMEOUT_S = 120.0
+_ASK_EVERY_S = 0.25
+_NEVER = {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}
+"""What a server answers that keeps no beginnings."""
 
 
 class Beginnings:
@@ -63,6 +70,23 @@ class Beginnings:
                 await self._load(name, beginning)
             yield
 
+    async def loaded(self, within_s: float = LOADING_S) -> None:
+        """Waits until the server has loaded its model, or `within_s` seconds.
+
+        It is what one waits for who is about to prepare; a server without llama.cpp's `/health` is
+        taken to be ready.
+        """
+        from httpx import HTTPError
+
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while True:
+                    with suppress(HTTPError):
+                        answer = await self._connection().get("/health")
+                        if answer.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
+                            return
+                    await asyncio.sleep(_ASK_EVERY_S)
+
     async def close(self) -> None:
         """Ends its connections."""
         if self._client is not None:
@@ -86,8 +110,8 @@ class Beginnings:
         if status == HTTPStatus.OK:
             self._loaded = name
         else:
-            log.debug("the model server keeps no beginnings of prompts (%d)", status)
-            self._supported = False
+            log.debug("the beginning of a prompt was not prepared (%d)", status)
+            self._supported = status not in _NEVER
 
     async def _slot(self, action: str, name: str) -> int:
         answer = await self._post(f"/slots/0?action={action}", {"filename": name})
@@ -98,8 +122,11 @@ class Beginnings:
         (await self._post("/v1/chat/completions", request)).raise_for_status()
 
     async def _post(self, path: str, body: dict[str, Any]) -> httpx.Response:
+        return await self._connection().post(path, json=body)
+
+    def _connection(self) -> httpx.AsyncClient:
         import httpx
 
         if self._client is None:
             self._client = httpx.AsyncClient(base_url=self._root, timeout=_TIMEOUT_S)
-        return await self._client.post(path, json=body)
+        return self._client

@@ -241,6 +241,7 @@ class LocalEndpoint(OpenAIEndpoint):
 
     async def prepare(self, request: Request) -> None:
         """See `Endpoint.prepare`."""
+        await self._beginnings.loaded()
         async with self._beginnings.ready(_as_openai(request)):
             pass
 

@@ -15,12 +15,18 @@ LONG = "You plan. " * SHORTEST
 class LlamaServer:
     """What llama.cpp's server does with one slot and a folder, as far as it is asked here."""
 
-    def __init__(self, *, keeps: bool = True) -> None:
+    def __init__(self, *, keeps: bool = True, loading: int = 0) -> None:
         self.files: set[str] = set()
         self.done: list[str] = []
         self._keeps = keeps
+        self._loading = loading
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
+        if self._loading:  # so many requests come too early
+            self._loading -= 1
+            return httpx.Response(503)
+        if request.url.path == "/health":
+            return httpx.Response(200)
         body = json.loads(request.content)
         if request.url.path == "/v1/chat/completions":
             self.done.append(f"read {len(body['messages'])}")
@@ -98,6 +104,25 @@ async def test_a_server_that_cannot_be_reached_does_no_harm() -> None:
 
     client = httpx.AsyncClient(base_url="http://model", transport=httpx.MockTransport(refuse))
     await use(Beginnings("http://model/v1", "m", client), prompt(LONG, "a"))
+
+
+async def test_a_server_that_is_still_loading_is_asked_again() -> None:
+    server = LlamaServer(loading=1)
+    await use(server.beginnings(), prompt(LONG, "a"), prompt(LONG, "b"))
+    assert server.done == ["restore", "read 1", "save"]
+
+
+async def test_who_prepares_waits_until_the_model_is_loaded() -> None:
+    server = LlamaServer(loading=2)
+    beginnings = server.beginnings()
+    await beginnings.loaded()
+    await use(beginnings, prompt(LONG, "a"))
+    assert server.done == ["restore", "read 1", "save"]
+
+
+async def test_a_model_that_never_loads_is_waited_for_in_bounded_time() -> None:
+    server = LlamaServer(loading=1_000)
+    await server.beginnings().loaded(within_s=0.01)
 
 
 @pytest.mark.parametrize("url", ["http://model", "http://model/v1", "http://model/v1/"])
