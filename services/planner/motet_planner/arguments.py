@@ -6,6 +6,7 @@ and the step. What can be had without a model is: a search takes the step itself
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -25,6 +26,8 @@ Known = Sequence[tuple[str, str]]
 
 _QUERY_FIELDS = ("query", "question", "q", "text", "search")
 _ARGUMENT_TOKENS = 200
+_NAME_CHARACTERS = 60
+"""Longest text that is taken for the name of something."""
 
 
 def known_of(
@@ -94,6 +97,8 @@ async def _query(what: str, known: Known, run: Run) -> str:
     """The step as a query, with what is known put in the place of words such as `that ship`."""
     if not known or all(found.casefold() in what.casefold() for _, found in known):
         return what
+    if (filled := _filled(what, known)) is not None:
+        return filled
     schema = {
         "type": "object",
         "properties": {"step": {"type": "string", "minLength": 1, "maxLength": 300}},
@@ -103,6 +108,18 @@ async def _query(what: str, known: Known, run: Run) -> str:
     shown = "; ".join(f"{asked} = {found}" for asked, found in known)
     reply = await run.ask("query", schema, max_tokens=80, known=shown, what=what)
     return cast("str", reply["step"])
+
+
+def _filled(what: str, known: Known) -> str | None:
+    """The step with `that ship` replaced by the ship's name; None when it is not so plain."""
+    for asked, found in known:
+        noun = re.match(r"[^\W\d_]+", asked)
+        if noun is None or len(found) > _NAME_CHARACTERS:
+            return None
+        what, count = re.subn(rf"\bthat {noun[0]}\b", lambda _, name=found: name, what, flags=re.I)
+        if count != 1:
+            return None
+    return what
 
 
 def _shown(known: Known) -> str:

@@ -28,6 +28,9 @@ _LEANING = re.compile(
         | the\ (?: former | latter | first | second | other | same ) )\b""",
     re.IGNORECASE | re.VERBOSE,
 )
+_WORTH = 0.3
+"""Share of the best line's score below which a line is hardly the one."""
+_FEW = 4
 _TABLE_RULE = re.compile(r"^\|?[\s:|-]+\|?$")
 
 
@@ -131,7 +134,8 @@ def select_lines(question: str, lines: Sequence[Line], budget: int) -> list[Line
     """The lines that promise most for a question, in reading order.
 
     A line scores the rarity-weighted share of the question's terms that it has (its heading counts
-    half), plus a little for the rank of its passage. `budget` is in characters.
+    half), plus a little for the rank of its passage. Lines far below the best are left out, once
+    there are a few. `budget` is in characters.
     """
     wanted = terms(question)
     texts = [terms(line.shown) for line in lines]
@@ -150,7 +154,11 @@ def select_lines(question: str, lines: Sequence[Line], budget: int) -> list[Line
 
     chosen: set[int] = set()
     left = budget
-    for index in sorted(range(len(lines)), key=score, reverse=True):
+    scores = [score(index) for index in range(len(lines))]
+    least = _WORTH * max(scores, default=0)
+    for index in sorted(range(len(lines)), key=lambda each: scores[each], reverse=True):
+        if scores[index] < least and len(chosen) >= _FEW:
+            break
         wants = [index]
         previous = index - 1
         if index and lines[index].leans and lines[previous].passage_id == lines[index].passage_id:

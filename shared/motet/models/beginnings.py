@@ -32,7 +32,7 @@ __all__ = ["Beginnings"]
 
 log = logging.getLogger(__name__)
 
-SHORTEST = 400
+SHORTEST = 200
 """Characters of a beginning below which reading it takes no longer than restoring it."""
 
 LOADING_S = 120.0
