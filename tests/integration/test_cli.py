@@ -87,6 +87,8 @@ def test_a_task_is_submitted_watched_and_its_result_read(motet: CommandLine) -> 
     record = motet.json("result", "mine")
     assert record["answer"]["text"] == "one thing"
     assert "one thing" in motet("result", "mine").stdout
+    assert motet.json("cancel", "mine") == {"task": "mine", "cancelled": False}
+    assert motet.json("result", "mine")["state"] == "succeeded"
 
 
 def test_the_trace_of_a_task_is_one_tree(motet: CommandLine) -> None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from motet.cli.terminal import Status, err, out, run, told
+from motet.cli.terminal import AsJson, Status, err, out, run, told, write_json
 
 if TYPE_CHECKING:
     from motet.cli.examples import Example
@@ -52,6 +52,7 @@ def demo(
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the mesh's folder, to look into it.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show a mesh at work, from nothing.
 
@@ -71,8 +72,14 @@ def demo(
     folder = Path(tempfile.mkdtemp(prefix="motet-demo-"))
     failed = True
     try:
-        verdicts = run(_demo(_own(settings, folder), examples / DOCUMENTS, tasks))
-        _conclude(verdicts, time.monotonic() - began)
+        verdicts = run(_demo(_own(settings, folder), examples / DOCUMENTS, tasks, as_json=as_json))
+        took_s = time.monotonic() - began
+        if as_json:
+            write_json({"verdicts": [asdict(v) for v in verdicts], "took_s": took_s}, line=True)
+        else:
+            _show(verdicts, took_s)
+        if any(verdict.wrong for verdict in verdicts):
+            raise typer.Exit(Status.FAILED)
         failed = False
     except typer.Exit as ended:
         failed = ended.exit_code < INTERRUPTED
@@ -93,7 +100,9 @@ def _own(settings: Settings, folder: Path) -> Settings:
     return settings.model_copy(update=own)
 
 
-async def _demo(settings: Settings, documents: Path, examples: list[Example]) -> list[Verdict]:
+async def _demo(
+    settings: Settings, documents: Path, examples: list[Example], *, as_json: bool
+) -> list[Verdict]:
     from motet.client import Motet
     from motet.embedded import EmbeddedMesh
 
@@ -102,14 +111,36 @@ async def _demo(settings: Settings, documents: Path, examples: list[Example]) ->
     try:
         async with EmbeddedMesh(settings, on_death="end", grace_s=STOP_WITHIN_S) as mesh:
             starting.stop()
-            _describe(mesh)
+            if not as_json:
+                _describe(mesh)
             async with Motet.open(mesh.settings) as motet:
-                return await mesh.run(_play(motet, mesh.settings, documents, examples))
+                return await mesh.run(
+                    (_recorded if as_json else _played)(motet, mesh.settings, documents, examples)
+                )
     finally:
         starting.stop()
 
 
-async def _play(
+async def _recorded(
+    motet: Motet,
+    settings: Settings,  # noqa: ARG001 - what `_played` is given
+    documents: Path,
+    examples: list[Example],
+) -> list[Verdict]:
+    """Does the same as `_played`, and writes JSON."""
+    from motet.cli.ingest import ingest_shown
+    from motet.cli.tasks import follow
+
+    await ingest_shown(motet, [documents], relative_to=documents)
+    verdicts: list[Verdict] = []
+    for example in examples:
+        handle = await motet.submit(example.goal)
+        record = await follow(motet, handle.id, as_json=True)
+        verdicts.append(Verdict(example.goal, handle.id, example.wrong(record)))
+    return verdicts
+
+
+async def _played(
     motet: Motet, settings: Settings, documents: Path, examples: list[Example]
 ) -> list[Verdict]:
     """Ingests the documents, then does one task after the other."""
@@ -144,8 +175,8 @@ def _describe(mesh: EmbeddedMesh) -> None:
     out().print(f"  [dim]model[/]     {mesh.settings.model}", soft_wrap=True)
 
 
-def _conclude(verdicts: list[Verdict], took_s: float) -> None:
-    """Says for each task whether it was right, and ends the command accordingly."""
+def _show(verdicts: list[Verdict], took_s: float) -> None:
+    """Says for each task whether it was right."""
     from rich.text import Text
 
     from motet.cli.layout import glyph, hanging, plural, seconds
@@ -162,5 +193,3 @@ def _conclude(verdicts: list[Verdict], took_s: float) -> None:
     right = f"{len(verdicts) - wrong} of {plural(len(verdicts), 'task')} right"
     style = "bold red" if wrong else "bold green"
     out().print(Text.assemble((right, style), f" in {seconds(took_s)}, set-up included"))
-    if wrong:
-        raise typer.Exit(Status.FAILED)

@@ -114,16 +114,20 @@ def result(
 def cancel(
     task: TaskId,
     reason: Annotated[str, typer.Option(help="Why; it is kept with the task.")] = "",
+    as_json: AsJson = False,
 ) -> None:
     """Cancel a task and everything that it delegated."""
     from motet.client import Motet
 
-    async def main() -> None:
+    async def main() -> TaskRecord:
         async with Motet.open(client_settings()) as motet:
-            await _known(motet, task)
+            known = await _known(motet, task)
             await motet.task(task).cancel(reason)
+            return known
 
-    run(main())
+    known = run(main())
+    if as_json:
+        write_json({"task": known.id, "cancelled": not known.state.terminal})
 
 
 async def follow(motet: Motet, task: str, *, after: int = 0, as_json: bool) -> TaskRecord:
