@@ -27,7 +27,7 @@ from motet.call import Call
 from motet.errors import MotetError
 from motet.messages import AgentCard, SkillCard, SkillExample
 
-__all__ = ["Agent", "Call", "Skill", "TaskFunction"]
+__all__ = ["Agent", "Call", "FinishedFunction", "Skill", "TaskFunction"]
 
 Lifespan = Callable[..., AbstractAsyncContextManager[None]]
 """A FastStream lifespan: what it puts into the context is there for the skills."""
@@ -54,6 +54,16 @@ class TaskFunction:
     """The function that does tasks, as declared."""
 
     function: Callable[..., Awaitable[Any]]
+
+
+@dataclass(frozen=True)
+class FinishedFunction:
+    """The function that is told of finished tasks, as declared."""
+
+    function: Callable[..., Awaitable[None]]
+    max_attempts: int | None
+    concurrency: int | None
+    timeout_s: float | None
 
 
 class Agent:
@@ -84,6 +94,7 @@ class Agent:
         self.lifespan = lifespan
         self.skills: dict[str, Skill] = {}
         self.task_function: TaskFunction | None = None
+        self.finished_function: FinishedFunction | None = None
         self.card("check")
 
     def skill(
@@ -158,6 +169,40 @@ class Agent:
             raise MotetError(f"Agent {self.name!r} declares two functions for tasks.")
         self.task_function = TaskFunction(function)
         return function
+
+    def on_finished(
+        self,
+        *,
+        max_attempts: int | None = None,
+        concurrency: int | None = None,
+        timeout_s: float | None = None,
+    ) -> Callable[[F], F]:
+        """Declares what is told of each task that has ended: `async def f(record, call, …)`.
+
+        `record` is the `TaskRecord`, of which nobody waits for anything any more. One replica of
+        the agent is told, again until the function returns: what it does must bear repetition. It
+        cannot delegate, since calls for a task that has ended are not begun.
+
+        Args:
+            max_attempts: Deliveries before it becomes a dead letter; None takes the mesh's.
+            concurrency: Tasks at once in one process; None takes the mesh's.
+            timeout_s: Seconds that one attempt may take.
+
+        Raises:
+            MotetError: It is declared twice, or is no `async def` function.
+        """
+
+        def declare(function: F) -> F:
+            if self.finished_function is not None:
+                raise MotetError(f"Agent {self.name!r} declares two functions for finished tasks.")
+            if not inspect.iscoroutinefunction(function):
+                raise MotetError(f"What {self.name!r} does on finished tasks must be `async def`.")
+            self.finished_function = FinishedFunction(
+                function, max_attempts, concurrency, timeout_s
+            )
+            return function
+
+        return declare
 
     def card(self, instance: str) -> AgentCard:
         """What a process of the agent announces.

@@ -31,12 +31,13 @@ from motet.messages import (
     Progress,
     StateChanged,
     Task,
+    TaskScored,
 )
 from motet.settings import Settings
 
 __all__ = ["document", "installed_agents"]
 
-_EVENTS = (StateChanged, PlanMade, CallStarted, CallRetried, CallFinished, Progress)
+_EVENTS = (StateChanged, PlanMade, CallStarted, CallRetried, CallFinished, Progress, TaskScored)
 
 
 def installed_agents() -> list[Agent]:

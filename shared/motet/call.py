@@ -26,9 +26,11 @@ from motet.messages import (
     Budget,
     CallFinished,
     CallStarted,
+    Evaluation,
     Event,
     FaultType,
     Progress,
+    TaskRecord,
     TaskState,
     Usage,
 )
@@ -182,6 +184,16 @@ class Call:
                 FaultType.CANCELLED, f"Task {self.task!r} has ended: {record.state}."
             )
         await self._mesh.events.publish_state(record, self.attempt)
+
+    async def evaluate(self, evaluation: Evaluation) -> TaskRecord:
+        """Adds an evaluation to the task, which has ended, unless it has one; tells who follows.
+
+        Raises:
+            FaultError: `not_found`, `invalid_input` when the task has not ended.
+        """
+        record = await self._mesh.book.evaluate(self.task, evaluation)
+        await self._mesh.events.publish_evaluation(record)
+        return record
 
     @overload
     async def delegate(

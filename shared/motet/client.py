@@ -9,9 +9,11 @@ async with Motet.open() as motet:
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from opentelemetry.trace import SpanKind
@@ -32,10 +34,13 @@ from motet.bus import (
 )
 from motet.call import read_output
 from motet.errors import FaultError
+from motet.media import media_type
 from motet.messages import (
     AgentCard,
+    BlobRef,
     CancelRequest,
     DeadLetter,
+    Evaluation,
     Event,
     FaultType,
     StateChanged,
@@ -109,6 +114,21 @@ class Motet:
             inject(headers)
             await self._bus.store(subject, task.model_dump_json().encode(), headers)
         return TaskHandle(self._bus, task_id)
+
+    async def attach(self, path: Path) -> BlobRef:
+        """Puts a file into the object store, to be a task's input or a document.
+
+        Equal files are one object, so doing it again changes nothing.
+
+        Raises:
+            OSError: The file cannot be read.
+            FaultError: `unavailable` when the store does not take it.
+        """
+        data = await asyncio.to_thread(path.read_bytes)
+        digest = hashlib.sha256(data).hexdigest()
+        return await self.blobs.put(
+            f"files/{digest}", data, media_type=media_type(path), filename=path.name
+        )
 
     def task(self, task_id: str) -> TaskHandle:
         """A task that was submitted before."""
@@ -253,6 +273,40 @@ class TaskHandle:
             raise FaultError.of(
                 FaultType.DEADLINE_EXCEEDED,
                 f"Task {self.id!r} has not ended after {timeout_s:g} s; it goes on.",
+            ) from None
+        finally:
+            if self._bus.client.is_connected:
+                await subscription.unsubscribe()
+
+    async def evaluation(self, timeout_s: float | None = None) -> Evaluation:
+        """Waits until the task, once ended, has been evaluated.
+
+        Raises:
+            FaultError: `deadline_exceeded` when it has not within `timeout_s` seconds, such as in
+                a mesh without an evaluator.
+        """
+        heard = asyncio.Event()
+
+        async def told(_: object) -> None:
+            heard.set()
+
+        subject = self._bus.topology.event(self.id, "scored")
+        subscription = await self._bus.subscribe(subject, told)
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    record = await self.record()
+                    if record is not None and record.evaluation is not None:
+                        return record.evaluation
+                    try:
+                        await asyncio.wait_for(heard.wait(), RESULT_POLL_S)
+                    except TimeoutError:
+                        continue
+                    heard.clear()
+        except TimeoutError:
+            raise FaultError.of(
+                FaultType.DEADLINE_EXCEEDED,
+                f"Task {self.id!r} has no scores after {timeout_s:g} s.",
             ) from None
         finally:
             if self._bus.client.is_connected:

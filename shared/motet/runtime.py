@@ -17,6 +17,7 @@ import logging
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from faststream import ContextRepo, FastStream, apply_types
@@ -30,6 +31,8 @@ from motet.bus import (
     Caller,
     Cancellations,
     Events,
+    FinishedQueue,
+    FinishedServer,
     Registry,
     SkillQueue,
     SkillServer,
@@ -43,7 +46,7 @@ from motet.bus import (
 from motet.bus.broker import connect_broker, make_broker
 from motet.call import Mesh
 from motet.errors import MotetError, SetupError
-from motet.messages import Answer, new_id
+from motet.messages import Answer, TaskRecord, new_id
 from motet.models.metering import meter
 from motet.settings import Settings, load_settings
 from motet.telemetry import Telemetry, setup
@@ -97,6 +100,7 @@ class RunningAgent:
             for name, skill in agent.skills.items()
         ]
         self._tasks = self._task_server()
+        self._finished = self._finished_server()
         self._announcement = Announcement(bus, agent.card(self.instance))
         self._stopped = False
 
@@ -115,6 +119,10 @@ class RunningAgent:
             for kind in ("submit", "cancel"):
                 await ensure_consumer(js, topology.stream("TASKS"), topology.task_consumer(kind))
             await self._tasks.start()
+        if self._finished is not None:
+            consumer = topology.finished_consumer(self.agent.name)
+            await ensure_consumer(js, topology.stream("EVENTS"), consumer)
+            await self._finished.start()
         await self.bus.client.flush()
         await self._announcement.start()
         log.info("%s is ready: %s", self.agent.name, ", ".join(self.agent.skills) or "tasks")
@@ -128,8 +136,8 @@ class RunningAgent:
             return
         self._stopped = True
         await self._announcement.stop()
-        servers = [*self._servers, *([self._tasks] if self._tasks else [])]
-        await asyncio.gather(*(server.stop(grace_s) for server in servers))
+        servers = (*self._servers, self._tasks, self._finished)
+        await asyncio.gather(*(server.stop(grace_s) for server in servers if server is not None))
         await self._registry.stop()
         await self._cancellations.stop()
 
@@ -156,6 +164,24 @@ class RunningAgent:
             return answer
 
         return TaskServer(self.bus, self.agent.name, handle, self._cancellations)
+
+    def _finished_server(self) -> FinishedServer | None:
+        declared = self.agent.finished_function
+        if declared is None:
+            return None
+        function = _injected(declared.function, 2, self._context)
+        # That the task has ended does not stop what is done because it has.
+        mesh = replace(self._mesh, cancellations=Cancellations(self.bus))
+
+        async def handle(record: TaskRecord, work: Work) -> None:
+            call = Call(mesh, work, self.agent.name, "finished")
+            meter.set(call)
+            await function(record, call)
+
+        queue = FinishedQueue(
+            self.agent.name, declared.max_attempts, declared.concurrency, declared.timeout_s
+        )
+        return FinishedServer(self.bus, queue, handle)
 
 
 def _injected(function: Callable[..., Any], given: int, context: ContextRepo) -> Callable[..., Any]:

@@ -25,7 +25,11 @@ LIBRARY = """
     @agent.skill("ingest", "Takes documents", plannable=False)
     async def ingest(request: IngestRequest, call: Call) -> IngestResult:
         return IngestResult(items=tuple(
-            IngestResult.Item(source=d.source, status="added", passages=len(d.text.split("\\n\\n")))
+            IngestResult.Item(
+                source=d.source, status="added",
+                passages=1 if d.text is None else len(d.text.split("\\n\\n")),
+                reason=None if d.blob is None else f"{d.media_type} {d.blob.size}",
+            )
             for d in request.documents
         ))
 
@@ -122,6 +126,27 @@ def test_documents_are_ingested_from_folders(motet: CommandLine, tmp_path: Path)
     (tmp_path / "bad.txt").unlink()
     items = motet.json("ingest", str(tmp_path))["items"]
     assert [item["status"] for item in items] == ["added", "added"]
+
+
+def test_recordings_go_through_the_object_store(motet: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "call.wav").write_bytes(b"RIFF of a call")
+    (tmp_path / "notes.md").write_text("# Notes")
+    (tmp_path / "picture.png").write_bytes(b"PNG")
+    items = motet.json("ingest", str(tmp_path))["items"]
+    assert [(Path(item["source"]).name, item["reason"]) for item in items] == [
+        ("notes.md", None),
+        ("call.wav", "audio/wav 14"),
+    ]
+
+
+def test_a_task_takes_files_along(motet: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "call.wav").write_bytes(b"RIFF of a call")
+    motet("submit", "hear this", "--id", "heard", "-i", str(tmp_path / "call.wav"), "--follow")
+    [given] = motet.json("result", "heard")["task"]["inputs"]
+    assert (given["filename"], given["media_type"], given["size"]) == ("call.wav", "audio/wav", 14)
+    missing = motet("submit", "hear this", "--input", str(tmp_path / "none.wav"))
+    assert missing.returncode == 2
+    assert "cannot be read" in missing.stderr
 
 
 def test_dead_letters_are_listed_shown_replayed_and_dropped(

@@ -76,8 +76,9 @@ RETRIEVER = """
 IDLE = """
     from motet.agent import Agent
 
-    agent = Agent("tool_executor", "Does nothing here")
+    agent = Agent("{name}", "Does nothing here")
 """
+OTHERS = ("evaluator", "graph", "speech", "tool_executor")
 
 
 @pytest.fixture
@@ -86,7 +87,8 @@ def motet(tmp_path: Path) -> CommandLine:
     (tmp_path / "temporary").mkdir()
     (tmp_path / "examples" / "documents").mkdir(parents=True)
     (tmp_path / "examples" / "documents" / "dome.md").write_text("The dome weighs 12 tonnes.")
-    services = CommandLine.make(tmp_path, planner=PLANNER, retriever=RETRIEVER, tool_executor=IDLE)
+    idle = {name: IDLE.format(name=name) for name in OTHERS}
+    services = CommandLine.make(tmp_path, planner=PLANNER, retriever=RETRIEVER, **idle)
     return services.with_(TMPDIR=str(tmp_path / "temporary"))
 
 
@@ -183,4 +185,4 @@ def test_the_demo_itself_is_right_with_the_local_model(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "3 of 3 tasks right" in done.stdout
+    assert "4 of 4 tasks right" in done.stdout

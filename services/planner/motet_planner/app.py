@@ -83,7 +83,7 @@ async def run_task(
     """Does a task, or goes on with it where another attempt stopped."""
     run = Run(call=call, model=model, settings=planner_settings)
     try:
-        answer = await carry_out(task.goal, run, graph)
+        answer = await carry_out(task, run, graph)
     except FaultError as error:
         if not error.fault.retryable:
             await checkpointer.adelete_thread(call.task)

@@ -16,6 +16,7 @@ from motet.errors import FaultError
 from motet.messages import FaultType
 from motet_planner.arithmetic import expression_of
 from motet_planner.catalogue import Skill
+from motet_planner.cues import PRONOUN
 from motet_planner.run import Run
 from motet_planner.state import Outcome, StepData
 
@@ -111,14 +112,18 @@ async def _query(what: str, known: Known, run: Run) -> str:
 
 
 def _filled(what: str, known: Known) -> str | None:
-    """The step with `that ship` replaced by the ship's name; None when it is not so plain."""
+    """The step with the ship's name for `that ship` or `its`; None when it is not so plain."""
     for asked, found in known:
         noun = re.match(r"[^\W\d_]+", asked)
         if noun is None or len(found) > _NAME_CHARACTERS:
             return None
-        what, count = re.subn(rf"\bthat {noun[0]}\b", lambda _, name=found: name, what, flags=re.I)
-        if count != 1:
+        stand_in = re.compile(rf"\bthat {noun[0]}\b|{PRONOUN.pattern}", re.IGNORECASE)
+        places = list(stand_in.finditer(what))
+        if len(places) != 1:
             return None
+        place = places[0]
+        of = "'s" if place[0].casefold() in {"its", "their", "his"} else ""
+        what = f"{what[: place.start()]}{found}{of}{what[place.end() :]}"
     return what
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from motet.messages import AgentCard, SkillCard
 
-__all__ = ["Catalogue", "Skill", "catalogue_of"]
+__all__ = ["Catalogue", "Skill", "catalogue_of", "transcriber_of"]
 
 _SHOWN = 160
 """Characters of a description that a planner is shown: the first sentence, as a rule."""
@@ -30,8 +30,9 @@ class Skill:
 
     @property
     def gives_passages(self) -> bool:
-        """Whether its output is evidence that can be cited."""
-        return "passages" in self.card.output_schema.get("properties", {})
+        """Whether its output is evidence that is to be read."""
+        given = self.card.output_schema.get("properties", {})
+        return "passages" in given and "paths" not in given
 
     @property
     def computes(self) -> bool:
@@ -86,6 +87,20 @@ class Catalogue(Mapping[str, Skill]):
     def shown(self) -> str:
         """The list that a model reads."""
         return "\n".join(f"- {skill.name}: {skill.summary}" for skill in self.values())
+
+
+def transcriber_of(cards: Iterable[AgentCard]) -> str | None:
+    """The first skill that takes a recording and gives its text, planned with or not."""
+    return next(
+        (
+            f"{card.name}.{skill.name}"
+            for card in cards
+            for skill in card.skills
+            if "audio" in skill.input_schema.get("required", [])
+            and "text" in skill.output_schema.get("properties", {})
+        ),
+        None,
+    )
 
 
 def catalogue_of(cards: Iterable[AgentCard], *, own: str) -> Catalogue:

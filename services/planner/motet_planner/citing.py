@@ -216,4 +216,6 @@ def _citation(number: int, finding: Finding, passages: Mapping[str, PassageData]
         quote=finding.quote["text"],
         start=passage.get("start", 0),
         end=passage.get("end", 0),
+        start_s=passage.get("start_s"),
+        end_s=passage.get("end_s"),
     )

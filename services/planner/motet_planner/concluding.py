@@ -57,11 +57,16 @@ async def standing_of(state: PlanState, run: Run) -> Standing:
 async def answer_of(state: PlanState, run: Run) -> Answer:
     """The answer, with citations that were checked."""
     draft = state.get("draft", "")
+    understood = {"goal": state["goal"]} if state.get("inputs") else {}
     if not state["steps"]:
-        return Answer(text=draft, data={"grounded": False})
+        return Answer(text=draft, data={"grounded": False, **understood})
     unmet = [] if state.get("standing") == "full" else _unmet(state)
     looked = "; ".join(dict.fromkeys(step["what"] for step in unmet))
-    data: dict[str, Any] = {"steps": _results(state), "missing": [each["what"] for each in unmet]}
+    data: dict[str, Any] = {
+        "steps": _results(state),
+        "missing": [each["what"] for each in unmet],
+        **understood,
+    }
     if not draft:
         text = f"The documents do not give an answer to this. Nothing was found for: {looked}."
         return Answer(text=text, answered=False, data=data)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["TO_COMPUTE", "asks_to_compute", "speaks_of_several"]
+__all__ = ["PRONOUN", "TO_COMPUTE", "asks_to_compute", "has_pronoun", "speaks_of_several"]
 
 TO_COMPUTE = " (to be computed)"
 """Follows a goal that something must be computed for."""
@@ -22,12 +22,14 @@ _COMPUTE = re.compile(
     | \b(?:times\s+as|twice|plus|minus|multiplied|divided|calculate|compute)\b
     | \bper\s+(?:head|person|capita|visitor|employee|passenger|item|unit)\b
     | \bhow\s+(?:many\s+(?:days|weeks|months|years|hours)|long)\b .{0,60}
-        \b(?:between|after|before|passed|from|since|until|ago|later|apart)\b
+        \b(?:between|after|before|passed|from\b.{1,60}\bto|since|until|ago|later|apart)\b
     | \d\s*[-+*/\u00d7]\s*\d
     """,
     re.IGNORECASE | re.VERBOSE,
 )
 _NOT_A_FIGURE = re.compile(r"\s*(?:why|who|whose|where|when|which|summari[sz]e)\b", re.IGNORECASE)
+PRONOUN = re.compile(r"\b(?:it|its|they|their|them|he|his|him|she|her)\b", re.IGNORECASE)
+"""A word that stands for somebody or something named elsewhere."""
 _SEVERAL = re.compile(
     r"\b(?:all|each|every|both|together|altogether|total|sum|combined|average|mean|in all|two|three"
     r"|four|five|six|seven|eight|nine|ten)\b",
@@ -38,6 +40,11 @@ _SEVERAL = re.compile(
 def asks_to_compute(goal: str) -> bool:
     """Whether a goal asks for something that has to be computed."""
     return _COMPUTE.search(goal) is not None and _NOT_A_FIGURE.match(goal) is None
+
+
+def has_pronoun(text: str) -> bool:
+    """Whether a text speaks of somebody or something by a pronoun."""
+    return PRONOUN.search(text) is not None
 
 
 def speaks_of_several(question: str) -> bool:

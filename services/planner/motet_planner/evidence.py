@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from motet_planner.state import PassageData
-from motet_planner.words import matches, terms
+from motet_planner.words import matches, names, terms
 
 __all__ = ["Line", "lines_of", "select_lines", "show_lines"]
 
@@ -31,6 +31,7 @@ _LEANING = re.compile(
 _WORTH = 0.3
 """Share of the best line's score below which a line is hardly the one."""
 _FEW = 4
+_THE = re.compile(r"(?:the|a|an)\b", re.IGNORECASE)
 _TABLE_RULE = re.compile(r"^\|?[\s:|-]+\|?$")
 
 
@@ -54,6 +55,11 @@ class Line:
     def leans(self) -> bool:
         """Whether it begins with a word that stands for something said before."""
         return _LEANING.match(self.shown) is not None
+
+    @property
+    def is_nameless(self) -> bool:
+        """Whether it says nothing of whom or what by name, as in `The journey takes an hour`."""
+        return _THE.match(self.shown) is not None and not names(self.shown)
 
 
 def lines_of(passages: Sequence[PassageData]) -> list[Line]:
@@ -133,13 +139,13 @@ def _sentences(text: str) -> Iterable[str]:
 def select_lines(question: str, lines: Sequence[Line], budget: int) -> list[Line]:
     """The lines that promise most for a question, in reading order.
 
-    A line scores the rarity-weighted share of the question's terms that it has (its heading counts
-    half), plus a little for the rank of its passage. Lines far below the best are left out, once
-    there are a few. `budget` is in characters.
+    A line scores the rarity-weighted share of the question's terms that it has (those of its
+    heading and its paragraph count half), plus a little for the rank of its passage. Lines far
+    below the best are left out, once there are a few. `budget` is in characters.
     """
     wanted = terms(question)
     texts = [terms(line.shown) for line in lines]
-    headings = [terms(line.heading) for line in lines]
+    around = [terms(f"{line.heading} {line.paragraph}") for line in lines]
     weights = {
         term: math.log(1 + len(lines) / (1 + sum(matches(term, text) for text in texts)))
         for term in wanted
@@ -147,7 +153,7 @@ def select_lines(question: str, lines: Sequence[Line], budget: int) -> list[Line
 
     def score(index: int) -> float:
         total = sum(
-            weight * max(matches(term, texts[index]), 0.5 * matches(term, headings[index]))
+            weight * max(matches(term, texts[index]), 0.5 * matches(term, around[index]))
             for term, weight in weights.items()
         )
         return total / (sum(weights.values()) or 1) + 0.3 / (1 + lines[index].order[0])

@@ -1,8 +1,8 @@
 """Graph: the planner's state machine.
 
-    plan ─▶ prepare ─▶ run × n ─▶ read ─▶ review ─▶ compose ─▶ check
-     ▲         ▲                              │
-     └─────────┴──────────────────────────────┘
+    listen ─▶ plan ─▶ prepare ─▶ run × n ─▶ read ─▶ review ─▶ compose ─▶ check
+               ▲         ▲                              │
+               └─────────┴──────────────────────────────┘
 
 What always holds: a task goes through `plan` at most `max_revisions` + 1 times, and each round of
 `prepare` gives an outcome to at least one step, so every task ends.
@@ -18,7 +18,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Send
 
 from motet.errors import FaultError
-from motet.messages import Answer, FaultType
+from motet.messages import Answer, FaultType, Task
 from motet_planner import nodes
 from motet_planner.run import Run
 from motet_planner.state import PlanState
@@ -31,6 +31,7 @@ Graph = CompiledStateGraph[PlanState, Run, PlanState, PlanState]
 def build(checkpointer: BaseCheckpointSaver[Any]) -> Graph:
     """The graph, with its state kept by `checkpointer`."""
     graph = StateGraph(PlanState, context_schema=Run)
+    graph.add_node("listen", nodes.listen)
     graph.add_node("plan", nodes.plan)
     graph.add_node("prepare", nodes.prepare)
     graph.add_node("run", nodes.run_step)
@@ -38,7 +39,8 @@ def build(checkpointer: BaseCheckpointSaver[Any]) -> Graph:
     graph.add_node("review", nodes.review)
     graph.add_node("compose", nodes.compose)
     graph.add_node("check", nodes.check)
-    graph.add_edge(START, "plan")
+    graph.add_edge(START, "listen")
+    graph.add_edge("listen", "plan")
     graph.add_conditional_edges("plan", _after_plan, ["prepare", "compose"])
     graph.add_conditional_edges("prepare", _after_prepare, ["run", "read"])
     graph.add_edge("run", "read")
@@ -69,7 +71,12 @@ def _after_review(state: PlanState) -> str:
     return "prepare" if nodes.ready(state) and not state.get("standing") else "compose"
 
 
-async def carry_out(goal: str, run: Run, graph: Graph) -> Answer:
+def _start(task: Task) -> PlanState:
+    inputs = [each.model_dump(mode="json") for each in task.inputs]
+    return PlanState(goal=task.goal, inputs=inputs, revision=0, steps=[], outcomes={}, passages={})
+
+
+async def carry_out(task: Task, run: Run, graph: Graph) -> Answer:
     """Does a task, from its checkpoint where there is one.
 
     Raises:
@@ -80,7 +87,7 @@ async def carry_out(goal: str, run: Run, graph: Graph) -> Answer:
     begun = bool(saved.values)
     if begun and not saved.next and "answer" in saved.values:
         return Answer.model_validate(saved.values["answer"])
-    start = None if begun else PlanState(goal=goal, revision=0, steps=[], outcomes={}, passages={})
+    start = None if begun else _start(task)
     state = await graph.ainvoke(start, config, context=run, durability="sync")
     if "answer" not in state:
         raise FaultError.of(FaultType.INTERNAL, "The plan ended without an answer.")

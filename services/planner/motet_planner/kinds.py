@@ -61,7 +61,7 @@ _KINDS = (
     ),
     Kind(
         "length or time",
-        _pattern(r"\bhow (?:long|far)\b"),
+        _pattern(r"\bhow (?:long|far)\b|\bduration\b"),
         _pattern(rf"\b(?:{_LENGTH}|{_TIME})\b|{_DAYS}|\b(?:{_MONTHS})\b"),
     ),
     Kind(

@@ -1,6 +1,6 @@
 """Nodes: the steps of the planner's state machine, one plain function each.
 
-plan → prepare → run (one a step, in parallel) → read → review → … → compose → check
+listen → plan → prepare → run (one a step, in parallel) → read → review → … → compose → check
 
 A node takes the state and gives the part of it that changes. Nothing outside is touched but
 through `Run`, and what a node has delegated is found again under the same step id when the node
@@ -16,18 +16,31 @@ from typing import Any, TypedDict, cast
 from langgraph.runtime import Runtime
 
 from motet.errors import FaultError
-from motet.messages import Fault, FaultType, PlanMade, PlannedStep, TaskState
+from motet.messages import BlobRef, Fault, FaultType, PlanMade, PlannedStep, TaskState
 from motet_planner import concluding
 from motet_planner.arguments import arguments_of, known_of
 from motet_planner.composing import compose as compose_text
 from motet_planner.composing import findings_of, shown_output
+from motet_planner.connecting import connection, tells_paths
 from motet_planner.cues import speaks_of_several
+from motet_planner.hearing import spoken_goal
 from motet_planner.planning import make_plan, revise_plan
 from motet_planner.reading import read as read_passages
 from motet_planner.run import Run
 from motet_planner.state import Change, Outcome, PassageData, PlanState, StepData
 
-__all__ = ["StepRun", "check", "compose", "plan", "prepare", "read", "ready", "review", "run_step"]
+__all__ = [
+    "StepRun",
+    "check",
+    "compose",
+    "listen",
+    "plan",
+    "prepare",
+    "read",
+    "ready",
+    "review",
+    "run_step",
+]
 
 _ENDING = {FaultType.CANCELLED, FaultType.BUDGET_EXCEEDED, FaultType.DEPTH_EXCEEDED}
 """Faults of the task itself: no other plan helps."""
@@ -38,6 +51,13 @@ class StepRun(TypedDict):
 
     step: StepData
     input: dict[str, Any]
+
+
+async def listen(state: PlanState, runtime: Runtime[Run]) -> Change:
+    """Puts what the task's recordings say into its goal."""
+    run = runtime.context
+    inputs = [BlobRef.model_validate(each) for each in state.get("inputs", [])]
+    return Change(goal=await spoken_goal(state["goal"], inputs, run))
 
 
 async def plan(state: PlanState, runtime: Runtime[Run]) -> Change:
@@ -129,6 +149,8 @@ async def run_step(state: StepRun, runtime: Runtime[Run]) -> Change:
         )
         return Change(outcomes={step["id"]: outcome})
     outcome["passages"] = [passage["id"] for passage in passages]
+    if tells_paths(output):
+        outcome.update(connection(output, passages))
     return Change(outcomes={step["id"]: outcome}, passages={each["id"]: each for each in passages})
 
 
@@ -137,7 +159,7 @@ def _passages(output: Any) -> list[PassageData] | None:
     passages = output.get("passages") if isinstance(output, Mapping) else None
     if not isinstance(passages, list):
         return None
-    kept = ("id", "source", "title", "text", "section", "start", "end")
+    kept = PassageData.__annotations__
     return [
         cast("PassageData", {key: each[key] for key in kept if key in each})
         for each in cast("list[dict[str, Any]]", passages)

@@ -7,13 +7,15 @@ that lives, its needs are steps of this or an earlier plan, and there is no cycl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from motet.errors import FaultError
 from motet.messages import FaultType
 from motet_planner.catalogue import Catalogue
-from motet_planner.cues import TO_COMPUTE, asks_to_compute
+from motet_planner.cues import TO_COMPUTE, asks_to_compute, has_pronoun
 from motet_planner.pruning import without_needless
 from motet_planner.run import Run
 from motet_planner.state import Outcome, StepData
@@ -75,9 +77,28 @@ async def make_plan(goal: str, run: Run) -> list[StepData]:
             retryable=True,
             skills=list(catalogue),
         )
+    _link_references(steps, goal, catalogue)
     _add_computation(steps, goal, catalogue)
     _aim(steps, goal, catalogue)
     return steps
+
+
+def _link_references(steps: Sequence[StepData], goal: str, catalogue: Catalogue) -> None:
+    """Gives a search its need that speaks of what the search before it finds.
+
+    `its diameter`, or `diameter of the telescope` where the goal has a pronoun, after
+    `telescope for guests`: a small model forgets that it cannot be looked up by itself.
+    """
+    searches = [step for step in steps if catalogue[step["skill"]].gives_passages]
+    for before, step in pairwise(searches):
+        if step["needs"]:
+            continue
+        noun = before["what"].split()[0]
+        that, count = re.subn(rf"\bthe {re.escape(noun)}\b", f"that {noun}", step["what"])
+        if has_pronoun(step["what"]):
+            step["needs"] = [before["id"]]
+        elif count == 1 and has_pronoun(goal):
+            step["needs"], step["what"] = [before["id"]], that
 
 
 def _add_computation(steps: list[StepData], goal: str, catalogue: Catalogue) -> None:

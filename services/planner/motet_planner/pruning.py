@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from motet_planner.catalogue import Catalogue
+from motet_planner.cues import asks_to_compute
 from motet_planner.state import StepData
 from motet_planner.words import coverage, terms
 
@@ -39,6 +40,8 @@ def _needed(steps: Sequence[StepData]) -> set[str]:
 def _adds_nothing(step: StepData, steps: Sequence[StepData], searches: set[str]) -> bool:
     """Whether a tool's step only repeats the one search that it needs."""
     if step["id"] in searches or len(step["needs"]) != 1 or step["id"] in _needed(steps):
+        return False
+    if asks_to_compute(step["what"]):
         return False
     found = " ".join(
         each["what"] for each in steps if each["id"] in step["needs"] and each["id"] in searches

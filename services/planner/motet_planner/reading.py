@@ -21,6 +21,7 @@ from motet_planner.kinds import Kind, kind_of
 from motet_planner.run import Run
 from motet_planner.state import Outcome, PassageData, Quote
 from motet_planner.words import (
+    FIGURE,
     coverage,
     matches,
     months,
@@ -125,12 +126,15 @@ def _reconsidered(
     """
     wanted = names(f"x {question}")
 
+    def around(line: Line) -> str:
+        return line.paragraph if line.leans or line.is_nameless else line.shown
+
     def have(line: Line) -> int:
-        around = terms(f"{line.heading} {line.paragraph if line.leans else line.shown}")
-        return sum(matches(name, around) for name in wanted)
+        told = terms(f"{line.heading} {around(line)}")
+        return sum(matches(name, told) for name in wanted)
 
     def fit(some: Sequence[Line]) -> float:
-        return max((coverage(question, line.shown) for line in some), default=0.0)
+        return max((coverage(question, around(line)) for line in some), default=0.0)
 
     most = max(have(line) for line in chosen)
     better = [
@@ -233,12 +237,14 @@ def _listed(
     """
     if chosen[0].quote.startswith("|"):
         return chosen[0].shown, [chosen[0]]
-    figures = re.findall(r"\d[\d,.]*", said)
+    figure = re.search(FIGURE, said, re.IGNORECASE)
     text = " ".join(line.shown for line in chosen)
-    word = figures and re.search(rf"\b{re.escape(figures[0])}\s+([^\W\d_]{{3,}})", text)
+    word = figure and re.search(
+        rf"\b{re.escape(figure[0])}\s+([^\W\d_]{{3,}})", text, re.IGNORECASE
+    )
     if not word:
         return None
-    like = re.compile(rf"(?<![\d,.])(\d[\d,.]*)\s+{re.escape(word[1])}\b", re.IGNORECASE)
+    like = re.compile(rf"(?<![\d,.])({FIGURE})\s+{re.escape(word[1])}\b", re.IGNORECASE)
     found = [
         (line, like.findall(line.shown))
         for line in lines

@@ -24,6 +24,8 @@ class PassageData(TypedDict):
     section: NotRequired[list[str]]
     start: NotRequired[int]
     end: NotRequired[int]
+    start_s: NotRequired[float | None]
+    end_s: NotRequired[float | None]
 
 
 class StepData(TypedDict):
@@ -81,6 +83,9 @@ class PlanState(TypedDict):
     """The state of the graph."""
 
     goal: str
+    """With what the task's recordings say, once they were heard."""
+    inputs: NotRequired[list[dict[str, Any]]]
+    """The task's files, as `motet.messages.BlobRef`."""
     revision: int
     """How many plans were made."""
     steps: list[StepData]
@@ -102,6 +107,7 @@ class PlanState(TypedDict):
 class Change(TypedDict, total=False):
     """What a node changes of the state."""
 
+    goal: str
     revision: int
     steps: list[StepData]
     outcomes: dict[str, Outcome]

@@ -14,10 +14,21 @@ from motet_planner.prompting import load
 
 __all__ = ["Preparing", "warm"]
 
-_WARMED = ("read", "judge", "compose", "formula", "query", "plan")
+_WARMED = ("goal", "read", "judge", "compose", "formula", "query", "plan")
 """The prompts of most tasks; `plan` lists the skills that live, so it waits for all to join."""
 
-_NAMES = ("goal", "steps", "lines", "question", "text", "answer", "known", "what", "findings")
+_NAMES = (
+    "goal",
+    "said",
+    "steps",
+    "lines",
+    "question",
+    "text",
+    "answer",
+    "known",
+    "what",
+    "findings",
+)
 
 
 class Preparing(Protocol):

@@ -11,7 +11,17 @@ import unicodedata
 from collections.abc import Collection
 from decimal import Decimal, InvalidOperation
 
-__all__ = ["coverage", "matches", "months", "names", "numbers", "quantities", "terms", "years"]
+__all__ = [
+    "FIGURE",
+    "coverage",
+    "matches",
+    "months",
+    "names",
+    "numbers",
+    "quantities",
+    "terms",
+    "years",
+]
 
 _WORD = re.compile(r"[^\W_]+(?:[.,'’-][^\W_]+)*")
 _STOP = frozenset(
@@ -110,6 +120,8 @@ _SPELLED = {
         )
     )
 }
+FIGURE = rf"(?:\d[\d,.]*|\b(?:{'|'.join(_SPELLED)})\b)"
+"""Pattern of one number, in digits or spelled."""
 _QUANTITY = re.compile(
     r"""
     (?<![\w.]) (?P<sign> [-\u2212](?=\d) | minus\s )?

@@ -7,6 +7,9 @@ Invariants:
   tried again; what was stored until then is found unchanged by the next attempt.
 - Documents are stored in the order of the request, so of two with the same source the later stays.
 - What is reported as stored survives loss of power.
+- Where there is a knowledge graph, a document is handed to it before it is stored here, so that one
+  which is found unchanged is known to both. One that the graph refused is stored all the same, and
+  handed over again when it is next ingested.
 """
 
 from __future__ import annotations
@@ -15,23 +18,31 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import numpy as np
 
-from motet.messages import Document, DocumentInfo, IngestResult
+from motet.errors import FaultError
+from motet.messages import Document, DocumentInfo, IngestResult, TimedText
 from motet.models import Embedder
 from motet_retriever.chunking import Chunking
 from motet_retriever.documents import (
-    Fetch,
+    ENDING,
     PreparedDocument,
+    Sources,
     UnreadableError,
     fingerprint,
+    hear,
     prepare,
     read,
 )
 from motet_retriever.stores.port import IndexedPassage, PassageStore, Vector
 from motet_retriever.worker import Worker
 
-__all__ = ["Ingestion"]
+__all__ = ["Connect", "Ingestion"]
 
 Item = IngestResult.Item
+
+Connect = Callable[[Sequence[PreparedDocument]], Awaitable[None]]
+
+CONNECTED = "+graph"
+"""Ends the fingerprint of a document that the knowledge graph has too."""
 
 GROUP = 128
 """Passages that are embedded together, where that many are waiting."""
@@ -61,8 +72,9 @@ class Ingestion:
     async def ingest(
         self,
         documents: Sequence[Document],
-        fetch: Fetch,
+        sources: Sources,
         *,
+        connect: Connect | None = None,
         check: Callable[[], None] = lambda: None,
         progress: Callable[[int], Awaitable[None]] | None = None,
     ) -> IngestResult:
@@ -70,19 +82,21 @@ class Ingestion:
 
         Args:
             documents: What to store.
-            fetch: Gets the bytes of a document in the object store.
+            sources: Where their content is had.
+            connect: Hands documents to the knowledge graph; None where there is none.
             check: Called now and then; raises to stop.
             progress: Told the number of documents that are done, when it has grown.
 
         Raises:
             FaultError: From the embedding model, the object store, or `check`.
         """
-        run = _Run(await self._store.find([document.source for document in documents]))
+        known = await self._store.find([document.source for document in documents])
+        run = _Run(known, connect)
         for document in documents:
             check()
             if run.is_waiting(document.source):  # the earlier one of the same source comes first
                 await self._store_waiting(run, check)
-            await self._take(run, document, fetch)
+            await self._take(run, document, sources)
             if run.waiting_passages >= GROUP:
                 await self._store_waiting(run, check)
                 if progress is not None:
@@ -92,24 +106,29 @@ class Ingestion:
             await self._store.flush()
         return IngestResult(items=tuple(item for item in run.items if item is not None))
 
-    async def _take(self, run: _Run, document: Document, fetch: Fetch) -> None:
+    async def _take(self, run: _Run, document: Document, sources: Sources) -> None:
         """Reads and cuts one document; it waits in `run` unless nothing is to be done."""
-        source = document.source
+        known = run.known.get(document.source)
         try:
-            text = await read(document, fetch, self._max_bytes)
+            text = ""
+            if not document.is_recording:
+                text = await read(document, sources.fetch, self._max_bytes)
+            content = text or (document.blob.sha256 if document.blob else "")
+            version = fingerprint(document, content, self._chunking)
+            if known and run.is_current(known, version):
+                run.was_unchanged(known)
+                return
+            heard = TimedText(text=text) if text else await hear(document, sources)
         except UnreadableError as error:
-            run.items.append(Item(source=source, status="failed", passages=0, reason=str(error)))
+            run.failed(document.source, str(error))
             return
-        known = run.known.get(source)
-        if known and known.fingerprint == fingerprint(document, text, self._chunking):
-            run.items.append(Item(source=source, status="unchanged", passages=known.passages))
-            return
-        prepared = await self._worker.run(prepare, document, text, self._chunking)
+        prepared = await self._worker.run(prepare, document, heard, version, self._chunking)
         run.waiting.append((len(run.items), prepared))
         run.items.append(None)
 
     async def _store_waiting(self, run: _Run, check: Callable[[], None]) -> None:
         waiting, run.waiting = run.waiting, []
+        waiting = await run.connected(waiting)
         words = [words for _, prepared in waiting for words in prepared.words()]
         vectors = await self._embedded(words, check)
         first = 0
@@ -136,8 +155,11 @@ class Ingestion:
 class _Run:
     """One request under way."""
 
-    def __init__(self, known: dict[str, DocumentInfo]) -> None:
+    def __init__(self, known: dict[str, DocumentInfo], connect: Connect | None) -> None:
         self.known = known
+        self._connect = connect
+        self._refused = ""
+        """Why the graph did not take the documents that are stored next."""
         self.items: list[Item | None] = []
         """In the order of the request; None is waiting."""
         self.waiting: list[tuple[int, PreparedDocument]] = []
@@ -152,14 +174,44 @@ class _Run:
     def done(self) -> int:
         return len(self.items) - len(self.waiting)
 
+    def is_current(self, known: DocumentInfo, version: str) -> bool:
+        """Whether a version is stored, and in the graph where there is one."""
+        wanted = version + CONNECTED
+        return known.fingerprint == wanted or (
+            self._connect is None and known.fingerprint == version
+        )
+
+    async def connected(
+        self, waiting: list[tuple[int, PreparedDocument]]
+    ) -> list[tuple[int, PreparedDocument]]:
+        """Hands what waits to the graph, and notes in its fingerprint that the graph has it."""
+        self._refused = ""
+        if self._connect is None or not waiting:
+            return waiting
+        try:
+            await self._connect([prepared for _, prepared in waiting])
+        except FaultError as error:
+            if error.fault.type in ENDING:
+                raise
+            self._refused = f"The knowledge graph has not taken it: {error.fault.message}"
+            return waiting
+        return [(place, prepared.versioned(CONNECTED)) for place, prepared in waiting]
+
     def is_waiting(self, source: str) -> bool:
         return any(prepared.info.source == source for _, prepared in self.waiting)
+
+    def failed(self, source: str, reason: str) -> None:
+        self.items.append(Item(source=source, status="failed", passages=0, reason=reason))
+
+    def was_unchanged(self, info: DocumentInfo) -> None:
+        self.items.append(Item(source=info.source, status="unchanged", passages=info.passages))
 
     def was_stored(self, place: int, info: DocumentInfo) -> None:
         self.items[place] = Item(
             source=info.source,
             status="replaced" if info.source in self.known else "added",
             passages=info.passages,
+            reason=self._refused or None,
         )
         self.known[info.source] = info
         self.stored += 1

@@ -18,6 +18,7 @@ from motet.messages import (
     SearchResult,
     SkillExample,
 )
+from motet_retriever import neighbours
 from motet_retriever.catalogue import delete_documents, list_documents
 from motet_retriever.ingestion import Ingestion
 from motet_retriever.search import Search
@@ -67,7 +68,11 @@ def declare(agent: Agent) -> None:
             await call.event(f"{done} of {total} documents ingested", done=done, total=total)
 
         return await ingestion.ingest(
-            request.documents, call.blobs.get, check=call.check, progress=progress
+            request.documents,
+            neighbours.sources(call),
+            connect=neighbours.connect(call),
+            check=call.check,
+            progress=progress,
         )
 
     @agent.skill("documents", "Lists the documents that are findable.", plannable=False)
@@ -83,6 +88,7 @@ def declare(agent: Agent) -> None:
         side_effects=True,
     )
     async def delete(
-        request: DeleteRequest, _call: Call, store: Annotated[PassageStore, Context()]
+        request: DeleteRequest, call: Call, store: Annotated[PassageStore, Context()]
     ) -> DeleteResult:
+        await neighbours.forget(call, request.sources)
         return await delete_documents(store, request)

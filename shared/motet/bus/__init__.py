@@ -11,6 +11,7 @@ from motet.bus.connection import Bus
 from motet.bus.context import CallContext
 from motet.bus.dead import DeadLetters, StoredDeadLetter
 from motet.bus.events import Events
+from motet.bus.finished import FinishedQueue, FinishedServer
 from motet.bus.kv import Bucket, Item
 from motet.bus.ledger import Ledger
 from motet.bus.orphans import Orphans
@@ -31,6 +32,8 @@ __all__ = [
     "Cancellations",
     "DeadLetters",
     "Events",
+    "FinishedQueue",
+    "FinishedServer",
     "Header",
     "Item",
     "Ledger",

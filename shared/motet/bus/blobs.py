@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+from io import BufferedIOBase
+from typing import BinaryIO, cast
 
 from nats.errors import Error as NatsError
 from nats.js.api import ObjectMeta
@@ -64,10 +67,26 @@ class Blobs:
         except (NatsError, APIError) as error:
             raise _unavailable(ref.name, error) from error
         if hashlib.sha256(data).hexdigest() != ref.sha256:
-            raise FaultError.of(
-                FaultType.INVALID_INPUT, f"Blob {ref.name!r} does not have the promised SHA-256."
-            )
+            raise _changed(ref)
         return data
+
+    async def copy_to(self, ref: BlobRef, file: BinaryIO) -> None:
+        """Writes the bytes of `ref` to a file, a piece at a time, and goes to its beginning.
+
+        Raises:
+            FaultError: As `get`.
+        """
+        store = await self._open()
+        try:
+            await store.get(ref.name, writeinto=cast("BufferedIOBase", file))
+        except NotFoundError:
+            raise FaultError.of(FaultType.NOT_FOUND, f"There is no blob {ref.name!r}.") from None
+        except (NatsError, APIError) as error:
+            raise _unavailable(ref.name, error) from error
+        file.seek(0)
+        if await asyncio.to_thread(_sha256, file) != ref.sha256:
+            raise _changed(ref)
+        file.seek(0)
 
     async def delete(self, name: str) -> None:
         """Removes a blob, if it is there."""
@@ -84,6 +103,19 @@ class Blobs:
             except (NatsError, APIError) as error:
                 raise _unavailable(self._bus.topology.blobs, error) from error
         return self._store
+
+
+def _sha256(file: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while piece := file.read(1 << 20):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def _changed(ref: BlobRef) -> FaultError:
+    return FaultError.of(
+        FaultType.INVALID_INPUT, f"Blob {ref.name!r} does not have the promised SHA-256."
+    )
 
 
 def _unavailable(name: str, error: Exception) -> FaultError:

@@ -1,6 +1,6 @@
 """The book of tasks: their states of record, changed by compare-and-set.
 
-A terminal state never changes.
+A terminal state never changes; what is added to a terminal record, once, is its evaluation.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 from motet.bus.connection import Bus
 from motet.bus.kv import Bucket
 from motet.errors import FaultError
-from motet.messages import FaultType, TaskRecord
+from motet.messages import Evaluation, FaultType, TaskRecord
 
 __all__ = ["TaskBook"]
 
@@ -51,6 +51,31 @@ class TaskBook:
             if record.state.terminal:
                 return record
             changed = record.model_copy(update={**values, "updated_at": datetime.now(UTC)})
+            body = changed.model_dump_json().encode()
+            if await self._bucket.put(task, body, item.revision) is not None:
+                return changed
+
+    async def evaluate(self, task: str, evaluation: Evaluation) -> TaskRecord:
+        """Adds an evaluation to the record of a task that has ended.
+
+        Returns:
+            The record that stands: one that was evaluated before is returned as it was.
+
+        Raises:
+            FaultError: `not_found`, `invalid_input` when the task has not ended.
+        """
+        while True:
+            item = await self._bucket.get(task)
+            if item is None:
+                raise FaultError.of(FaultType.NOT_FOUND, f"There is no task {task!r}.")
+            record = TaskRecord.model_validate_json(item.value)
+            if not record.state.terminal:
+                raise FaultError.of(
+                    FaultType.INVALID_INPUT, f"Task {task!r} has not ended: {record.state}."
+                )
+            if record.evaluation is not None:
+                return record
+            changed = record.model_copy(update={"evaluation": evaluation})
             body = changed.model_dump_json().encode()
             if await self._bucket.put(task, body, item.revision) is not None:
                 return changed

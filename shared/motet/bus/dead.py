@@ -27,7 +27,7 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class Undeliverable(Protocol):
-    """A message of a work queue."""
+    """A message of a work queue, or an event that somebody acts on."""
 
     @property
     def subject(self) -> str:
@@ -82,7 +82,10 @@ class DeadLetters:
         call: str | None = None,
     ) -> None:
         """Stores a dead letter for a delivery; doing it twice stores it once."""
-        stream = "TASKS" if delivery.subject.split(".")[1] == "task" else "CALLS"
+        area = delivery.subject.split(".")[1]
+        stream = {"task": "TASKS", "event": "EVENTS"}.get(area, "CALLS")
+        # Several agents may fail at one event.
+        whose = f"-{agent}" if stream == "EVENTS" else ""
         body, blob = delivery.body, None
         if len(body) > self._bus.settings.max_body_bytes // 2:
             blob = await self._blobs.put(f"dead/{stream}/{delivery.sequence}", body)
@@ -103,7 +106,7 @@ class DeadLetters:
         await self._bus.store(
             self._bus.topology.dead(agent, skill),
             letter.model_dump_json().encode(),
-            {Header.MESSAGE_ID: f"dead-{stream}-{delivery.sequence}", **_trace(headers)},
+            {Header.MESSAGE_ID: f"dead-{stream}-{delivery.sequence}{whose}", **_trace(headers)},
         )
         self._bus.instruments.dead_letter(agent, skill, fault.type)
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from motet.bus.connection import Bus
 from motet.bus.topology import Header
-from motet.messages import EVENT, Event, PlanMade, StateChanged, TaskRecord, new_id
+from motet.messages import EVENT, Event, PlanMade, StateChanged, TaskRecord, TaskScored, new_id
 
 __all__ = ["Events"]
 
@@ -32,12 +32,12 @@ class Events:
     async def publish(self, event: Event, *, message_id: str | None = None) -> None:
         """Writes an event.
 
-        Plans and states are stored when this returns. Others are on their way: they keep their
-        order, and are lost only with the process.
+        Plans, states and scores are stored when this returns. Others are on their way: they keep
+        their order, and are lost only with the process.
         """
         subject = self._bus.topology.event(event.task, event.kind)
         body = event.model_dump_json().encode()
-        if isinstance(event, StateChanged | PlanMade):
+        if isinstance(event, StateChanged | PlanMade | TaskScored):
             # Under an id, so that storing it again after a lost acknowledgement does not double it.
             await self._bus.store(subject, body, {Header.MESSAGE_ID: message_id or new_id()})
         else:
@@ -56,6 +56,14 @@ class Events:
             ),
             message_id=f"{record.id}.{record.state}{mark}",
         )
+
+    async def publish_evaluation(self, record: TaskRecord) -> None:
+        """Writes a task's evaluation, once."""
+        if record.evaluation is not None:
+            await self.publish(
+                TaskScored(task=record.id, evaluation=record.evaluation),
+                message_id=f"{record.id}.scored",
+            )
 
     async def follow(self, task: str, after: int = 0) -> AsyncIterator[tuple[int, Event]]:
         """Events of a task in order, those that are kept and then new ones, without an end.

@@ -190,6 +190,13 @@ class Topology:
         """The durable pull consumer of one kind of task message, such as `submit`."""
         return self._consumer(f"task-{kind}", f"{self.namespace}.task.{kind}")
 
+    def finished_consumer(self, agent: str) -> ConsumerConfig:
+        """The durable pull consumer of an agent that hears of tasks that have ended.
+
+        It is given every state of every task: a subject does not say which one is terminal.
+        """
+        return self._consumer(f"{agent}-finished", self.event("*", "state"))
+
     def _consumer(self, name: str, subject: str) -> ConsumerConfig:
         return ConsumerConfig(
             durable_name=name,

@@ -1,7 +1,7 @@
 """`motet demo`: a mesh, a few documents and a few tasks with known answers, from nothing.
 
-What is shown is what anybody can do with the other commands: start the mesh, ingest documents,
-submit tasks over NATS, follow them. It ends with 0 only if every answer was right.
+It starts the mesh, has the examples played (`motet.cli.playing`), and ends with 0 only if every
+answer was right.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,13 +19,12 @@ from motet.cli.terminal import AsJson, Status, err, out, run, told, write_json
 
 if TYPE_CHECKING:
     from motet.cli.examples import Example
-    from motet.client import Motet
+    from motet.cli.playing import Verdict
     from motet.embedded import EmbeddedMesh
     from motet.settings import Settings
 
 __all__ = ["demo"]
 
-DOCUMENTS = "documents"
 TASKS = "tasks.json"
 
 STOP_WITHIN_S = 2.0
@@ -35,20 +34,10 @@ INTERRUPTED = 128
 """Exit statuses above this are of signals."""
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What came of one example."""
-
-    goal: str
-    task: str
-    wrong: str | None
-    """Why it is not right; None when it is."""
-
-
 def demo(
-    examples: Annotated[Path, typer.Option(help=f"Folder with {DOCUMENTS}/ and {TASKS}.")] = Path(
-        "examples"
-    ),
+    examples: Annotated[
+        Path, typer.Option(help=f"Folder with documents/, recordings/ and {TASKS}.")
+    ] = Path("examples"),
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the mesh's folder, to look into it.")
     ] = False,
@@ -57,7 +46,8 @@ def demo(
     """Show a mesh at work, from nothing.
 
     Fetches the models that are missing, starts a mesh in a folder of its own, ingests the
-    examples' documents, runs their tasks, and ends with 0 only if every answer was right.
+    examples' documents and recordings, runs their tasks, and ends with 0 only if every answer was
+    right.
     """
     from motet.cli.examples import read_examples
     from motet.cli.models import pull_weights
@@ -72,7 +62,7 @@ def demo(
     folder = Path(tempfile.mkdtemp(prefix="motet-demo-"))
     failed = True
     try:
-        verdicts = run(_demo(_own(settings, folder), examples / DOCUMENTS, tasks, as_json=as_json))
+        verdicts = run(_demo(_own(settings, folder), examples, tasks, as_json=as_json))
         took_s = time.monotonic() - began
         if as_json:
             write_json({"verdicts": [asdict(v) for v in verdicts], "took_s": took_s}, line=True)
@@ -101,8 +91,9 @@ def _own(settings: Settings, folder: Path) -> Settings:
 
 
 async def _demo(
-    settings: Settings, documents: Path, examples: list[Example], *, as_json: bool
+    settings: Settings, examples: Path, tasks: list[Example], *, as_json: bool
 ) -> list[Verdict]:
+    from motet.cli.playing import play
     from motet.client import Motet
     from motet.embedded import EmbeddedMesh
 
@@ -114,55 +105,9 @@ async def _demo(
             if not as_json:
                 _describe(mesh)
             async with Motet.open(mesh.settings) as motet:
-                return await mesh.run(
-                    (_recorded if as_json else _played)(motet, mesh.settings, documents, examples)
-                )
+                return await mesh.run(play(motet, mesh.settings, examples, tasks, as_json=as_json))
     finally:
         starting.stop()
-
-
-async def _recorded(
-    motet: Motet,
-    settings: Settings,  # noqa: ARG001 - what `_played` is given
-    documents: Path,
-    examples: list[Example],
-) -> list[Verdict]:
-    """Does the same as `_played`, and writes JSON."""
-    from motet.cli.ingest import ingest_shown
-    from motet.cli.tasks import follow
-
-    await ingest_shown(motet, [documents], relative_to=documents)
-    verdicts: list[Verdict] = []
-    for example in examples:
-        handle = await motet.submit(example.goal)
-        record = await follow(motet, handle.id, as_json=True)
-        verdicts.append(Verdict(example.goal, handle.id, example.wrong(record)))
-    return verdicts
-
-
-async def _played(
-    motet: Motet, settings: Settings, documents: Path, examples: list[Example]
-) -> list[Verdict]:
-    """Ingests the documents, then does one task after the other."""
-    from motet.cli.ingest import ingest_shown, summary
-    from motet.cli.layout import width
-    from motet.cli.report import rule
-    from motet.cli.tasks import follow
-    from motet.cli.trace import show_tree
-
-    items = await ingest_shown(motet, [documents], relative_to=documents)
-    out().print(f"  [dim]ingested[/]  {summary(items)}")
-    verdicts: list[Verdict] = []
-    for number, example in enumerate(examples, 1):
-        out().print()
-        out().print(rule(out(), f"Task {number} of {len(examples)}"))
-        out().print(example.goal, width=width(out()), markup=False)
-        handle = await motet.submit(example.goal)
-        record = await follow(motet, handle.id, as_json=False)
-        out().print()
-        await show_tree(settings, handle.id)
-        verdicts.append(Verdict(example.goal, handle.id, example.wrong(record)))
-    return verdicts
 
 
 def _describe(mesh: EmbeddedMesh) -> None:

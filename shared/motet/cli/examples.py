@@ -33,6 +33,8 @@ class Example(BaseModel):
 
     goal: str
     expect: Expectation
+    spoken: bool = False
+    """Whether the goal is asked aloud: submitted as a recording that the mesh's own voice made."""
 
     def wrong(self, record: TaskRecord) -> str | None:
         """Why an outcome is not right; None when it is."""

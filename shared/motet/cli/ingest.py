@@ -19,6 +19,7 @@ from motet.cli.terminal import (
     run,
     write_json,
 )
+from motet.media import MEDIA_TYPES, is_recording, media_type
 
 if TYPE_CHECKING:
     from motet.client import Motet
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["ingest", "ingest_shown", "summary"]
 
 SKILL = "retriever.ingest"
-
-MEDIA_TYPES = {".md": "text/markdown", ".markdown": "text/markdown", ".txt": "text/plain"}
-"""What is read, by the ending of its name."""
 
 _BATCH_BYTES = 64 * 1024
 """Text that one call carries, unless one document has more: small enough to show progress."""
@@ -42,7 +40,9 @@ _SHOWN_FAILURES = 20
 def ingest(
     paths: Annotated[
         list[Path],
-        typer.Argument(help="Files, or folders that are searched for .md and .txt files."),
+        typer.Argument(
+            help="Files, or folders that are searched for .md and .txt files and recordings."
+        ),
     ],
     as_json: AsJson = False,
 ) -> None:
@@ -91,12 +91,29 @@ async def ingest_shown(
         fail(f"Nothing to ingest: no file under {where} ends in {endings}.", Status.FAILED)
     documents, unread = await asyncio.to_thread(documents_in, files, relative_to)
     items: list[IngestResult.Item] = list(unread)
+    recordings = [file for file in files if is_recording(media_type(file))]
     with Progress(console=err(), transient=True, disable=not err().is_terminal) as bar:
-        task = bar.add_task("ingesting", total=len(documents))
+        task = bar.add_task("ingesting", total=len(documents) + len(recordings))
         for batch in batches(documents):
             items += await _ingest_batch(motet, batch)
             bar.advance(task, len(batch))
+        for file in recordings:
+            items += await _ingest_recording(motet, file, _source(file, relative_to))
+            bar.advance(task)
     return items
+
+
+async def _ingest_recording(motet: Motet, file: Path, source: str) -> tuple[IngestResult.Item, ...]:
+    from motet.messages import Document, IngestResult
+
+    try:
+        blob = await motet.attach(file)
+    except OSError as error:
+        reason = f"it cannot be read: {error.strerror}"
+        return (IngestResult.Item(source=source, status="failed", passages=0, reason=reason),)
+    return await _ingest_batch(
+        motet, [Document(source=source, media_type=blob.media_type, blob=blob)]
+    )
 
 
 async def _ingest_batch(motet: Motet, batch: list[Document]) -> tuple[IngestResult.Item, ...]:
@@ -133,13 +150,15 @@ def files_in(paths: Iterable[Path]) -> list[Path]:
 def documents_in(
     files: Iterable[Path], relative_to: Path | None = None
 ) -> tuple[list[Document], list[IngestResult.Item]]:
-    """The files as documents, and an item of failure for each that cannot be read."""
+    """The text files as documents, and an item of failure for each that cannot be read."""
     from motet.messages import Document, IngestResult
 
     documents: list[Document] = []
     unread: list[IngestResult.Item] = []
     for file in files:
-        source = str(file.relative_to(relative_to) if relative_to else file)
+        if is_recording(media_type(file)):
+            continue
+        source = _source(file, relative_to)
         try:
             text = file.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
@@ -162,6 +181,10 @@ def documents_in(
             )
         )
     return documents, unread
+
+
+def _source(file: Path, relative_to: Path | None) -> str:
+    return str(file.relative_to(relative_to) if relative_to else file)
 
 
 def summary(items: list[IngestResult.Item]) -> str:

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["GUTTER", "glyph", "hanging", "indented", "plural", "seconds", "width"]
+__all__ = ["GUTTER", "clock", "glyph", "hanging", "indented", "plural", "seconds", "width"]
 
 GUTTER = 8
 """Columns at the left that hold a time or nothing."""
@@ -59,6 +59,13 @@ def hanging(console: Console, *columns: tuple[int, Text], text: Text) -> Table:
 def indented(what: RenderableType, by: int = GUTTER) -> Padding:
     """Something, moved to the right."""
     return Padding(what, (0, 0, 0, by), expand=False)
+
+
+def clock(at_s: float) -> str:
+    """A moment of a recording: `1:02:03`, `2:03`."""
+    minutes, second = divmod(int(at_s), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
 def seconds(value: float) -> str:

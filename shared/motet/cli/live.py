@@ -25,6 +25,7 @@ from motet.messages import (
     PlanMade,
     Progress,
     StateChanged,
+    TaskScored,
     TaskState,
 )
 
@@ -77,7 +78,7 @@ class LiveView:
         if self._status is not None:
             self._status.update(Text(self._activity(), style="dim"))
 
-    def _line(self, event: Event) -> RenderableType | None:
+    def _line(self, event: Event) -> RenderableType | None:  # noqa: PLR0911 - one a kind
         match event:
             case StateChanged():
                 return self._state_line(event)
@@ -101,6 +102,8 @@ class LiveView:
             case Progress():
                 said = Text(event.message, style="dim")
                 return self._call(event, "note", "dim", event.skill, said)
+            case TaskScored():
+                return None
             case _:
                 assert_never(event)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from motet.cli import agents, dead, demo, doctor, ingest, models, tasks, trace, up
+from motet.cli import agents, dead, demo, doctor, evaluate, ingest, models, tasks, trace, up
 
 __all__ = ["app"]
 
@@ -29,6 +29,7 @@ app.command()(tasks.cancel)
 app.command()(ingest.ingest)
 app.command("agents")(agents.agents)
 app.command()(trace.trace)
+app.command("eval")(evaluate.evaluate)
 app.add_typer(dead.app, name="dead")
 app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)

@@ -5,11 +5,20 @@ from __future__ import annotations
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
-from motet.cli.layout import glyph, hanging, indented, plural, seconds, width
+from motet.cli.layout import clock, glyph, hanging, indented, plural, seconds, width
 from motet.cli.live import described
-from motet.messages import Answer, Citation, TaskRecord, Usage
+from motet.messages import (
+    Answer,
+    Citation,
+    Evaluation,
+    Scored,
+    ScoreFailed,
+    ScoreNotApplicable,
+    TaskRecord,
+    Usage,
+)
 
-__all__ = ["answer", "record", "spent"]
+__all__ = ["answer", "record", "scores", "spent"]
 
 _QUOTE = 320
 """Characters of a passage that are shown."""
@@ -29,6 +38,8 @@ def record(console: Console, of: TaskRecord) -> RenderableType:
         parts.append(hanging(console, (_MARGIN - 1, Text()), text=said))
     took = (of.updated_at - of.accepted_at).total_seconds() if of.state.terminal else None
     parts += [Text(), indented(spent(console, of.usage, took), _MARGIN)]
+    if of.evaluation is not None:
+        parts.append(indented(scores(console, of.evaluation), _MARGIN))
     return Group(*parts)
 
 
@@ -56,11 +67,26 @@ def spent(console: Console, usage: Usage, took_s: float | None) -> Text:
     return Text(f" {glyph(console, 'dot')} ".join(facts), style="dim")
 
 
+def scores(console: Console, evaluation: Evaluation) -> Text:
+    """What an evaluation found, in one line: `faithfulness 0.97 · citation accuracy 1.00`."""
+    found: list[str] = []
+    for metric, score in evaluation.scores.items():
+        match score:
+            case Scored():
+                found.append(f"{metric.replace('_', ' ')} {score.value:.2f}")
+            case ScoreFailed():
+                found.append(f"{metric.replace('_', ' ')} failed")
+            case ScoreNotApplicable():
+                pass
+    said = f" {glyph(console, 'dot')} ".join(found) or "nothing to score"
+    return Text(said, style="dim")
+
+
 def _citation(console: Console, citation: Citation) -> list[RenderableType]:
     where = Text.assemble(
         (citation.title, "bold"),
         f"  {citation.source}",
-        (f", characters {citation.start:,} to {citation.end:,}", "dim"),
+        (f", {_place(citation)}", "dim"),
     )
     if not citation.supported:
         where.append("  not found in the passage", style="yellow")
@@ -79,6 +105,13 @@ def _citation(console: Console, citation: Citation) -> list[RenderableType]:
         text=Text(f"{left}{quote}{right}", style="italic"),
     )
     return [head, quoted]
+
+
+def _place(citation: Citation) -> str:
+    """Where in its document the passage is."""
+    if citation.start_s is None:
+        return f"characters {citation.start:,} to {citation.end:,}"
+    return f"{clock(citation.start_s)} to {clock(citation.end_s or citation.start_s)}"
 
 
 def rule(console: Console, title: str) -> Text:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +12,7 @@ from motet.cli.terminal import AsJson, Status, client_settings, fail, out, run, 
 
 if TYPE_CHECKING:
     from motet.client import Motet
-    from motet.messages import Task, TaskRecord
+    from motet.messages import BlobRef, Task, TaskRecord
 
 __all__ = ["cancel", "follow", "result", "submit", "watch"]
 
@@ -37,6 +39,10 @@ def submit(  # noqa: PLR0917 - Typer passes options by name
     budget_calls: Annotated[
         int | None, typer.Option(help="Calls that it may delegate.", min=0)
     ] = None,
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Option("--input", "-i", help="A file that belongs to it, such as a recording."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Submit a task and print its id.
@@ -56,7 +62,7 @@ def submit(  # noqa: PLR0917 - Typer passes options by name
 
     async def main() -> TaskRecord | None:
         async with Motet.open(client_settings()) as motet:
-            handle = await motet.submit(task)
+            handle = await motet.submit(await _with_inputs(motet, task, inputs or ()))
             if follow_it:
                 return await follow(motet, handle.id, as_json=as_json)
             if as_json:
@@ -162,6 +168,17 @@ def _task(goal: str, task_id: str | None, deadline: float | None, budget: object
     except ValidationError as error:
         wrong = "; ".join(f"{problem['loc'][0]}: {problem['msg']}" for problem in error.errors())
         fail(f"This is not a task that a mesh would take: {wrong}.", Status.USAGE)
+
+
+async def _with_inputs(motet: Motet, task: Task, paths: Iterable[Path]) -> Task:
+    """The task with its files in the object store, or the end of the command when one is not."""
+    inputs: list[BlobRef] = []
+    for path in paths:
+        try:
+            inputs.append(await motet.attach(path))
+        except OSError as error:
+            fail(f"{path} cannot be read: {error.strerror}.", Status.USAGE)
+    return task.model_copy(update={"inputs": tuple(inputs)})
 
 
 async def _known(motet: Motet, task: str) -> TaskRecord:

@@ -194,7 +194,7 @@ class EmbeddedMesh:
             raise self._failure
 
     async def _start(self, stack: AsyncExitStack) -> None:
-        require_weights(self.settings)
+        require_weights(self.settings, self._entries)
         chat = served_model(self.settings)
         # Resolved here: with the address of a local model, `auto` would mean that one.
         self._now_at(model=choose(self.settings).id)

@@ -1,13 +1,21 @@
-"""What a mesh on this machine needs to find before it starts: weights of local models."""
+"""What a mesh on this machine needs to find before it starts: weights of local models.
+
+A distribution whose agent runs a local model of its own says so through the entry point group
+`motet.weights`, under its agent's name: a function that takes the settings and gives the names of
+the weights that they mean.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Collection
+from importlib.metadata import entry_points
 
 from motet.errors import SetupError
 from motet.models import weights
 from motet.models.choice import LOCAL, choices
 from motet.settings import Settings
 
-__all__ = ["missing_weights", "served_model"]
+__all__ = ["missing_weights", "needed_weights", "require_weights", "served_model"]
 
 
 def served_model(settings: Settings) -> str | None:
@@ -24,8 +32,15 @@ def served_model(settings: Settings) -> str | None:
     return next(here, None)
 
 
-def needed_weights(settings: Settings) -> list[str]:
+ENTRY_POINT_GROUP = "motet.weights"
+
+
+def needed_weights(settings: Settings, agents: Collection[str] | None = None) -> list[str]:
     """The local models that these settings use, chat first.
+
+    Args:
+        settings: The mesh's.
+        agents: Names of the agents that will run; None means all that are installed.
 
     Raises:
         SetupError: A setting names a model that does not exist.
@@ -36,19 +51,24 @@ def needed_weights(settings: Settings) -> list[str]:
     provider, _, name = settings.embedding_model.partition(":")
     if provider == LOCAL:
         needed.append(name)
-    return needed
+    for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda each: each.name):
+        if agents is None or entry.name in agents:
+            needed += entry.load()(settings)
+    return list(dict.fromkeys(needed))
 
 
-def missing_weights(settings: Settings) -> list[str]:
+def missing_weights(settings: Settings, agents: Collection[str] | None = None) -> list[str]:
     """Those of `needed_weights` that have not been pulled."""
     return [
-        name for name in needed_weights(settings) if not weights.installed(name, settings.cache_dir)
+        name
+        for name in needed_weights(settings, agents)
+        if not weights.installed(name, settings.cache_dir)
     ]
 
 
-def require_weights(settings: Settings) -> None:
+def require_weights(settings: Settings, agents: Collection[str] | None = None) -> None:
     """Raises SetupError, with the command that mends it, when weights are missing."""
-    if missing := missing_weights(settings):
+    if missing := missing_weights(settings, agents):
         names = " and ".join(repr(name) for name in missing)
         raise SetupError(
             f"The weights of {names} are not in {settings.cache_dir}: run "

@@ -12,6 +12,7 @@ from pydantic import Field, TypeAdapter
 
 from motet.messages.base import Message, Timestamp, Token, Value, now
 from motet.messages.budget import Usage
+from motet.messages.evaluation import Evaluation
 from motet.messages.fault import Fault
 from motet.messages.task import Answer, TaskState
 
@@ -25,6 +26,7 @@ __all__ = [
     "PlannedStep",
     "Progress",
     "StateChanged",
+    "TaskScored",
 ]
 
 
@@ -119,8 +121,15 @@ class Progress(_Event):
     """For programs."""
 
 
+class TaskScored(_Event):
+    """The task has ended, and was evaluated since."""
+
+    kind: Literal["scored"] = "scored"
+    evaluation: Evaluation
+
+
 Event = Annotated[
-    StateChanged | PlanMade | CallStarted | CallRetried | CallFinished | Progress,
+    StateChanged | PlanMade | CallStarted | CallRetried | CallFinished | Progress | TaskScored,
     Field(discriminator="kind"),
 ]
 

@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from motet.media import is_recording
 from motet.messages.base import Message, Timestamp, Value
 from motet.messages.blob import BlobRef
 
@@ -32,17 +33,26 @@ class Document(Value):
     """Where it comes from (a path or an address); identifies it: the same source replaces."""
     title: str | None = None
     """Its title; None takes the first heading, else the source's last part."""
-    media_type: Literal["text/plain", "text/markdown"] = "text/plain"
-    """How to read it."""
+    media_type: str = Field(
+        default="text/plain", pattern=r"^(text/(plain|markdown)|(audio|video)/[a-z0-9.+-]{1,60})$"
+    )
+    """How to read it. A recording, `audio/…` or `video/…`, is transcribed by the speech agent."""
     text: str | None = None
     """Its content."""
     blob: BlobRef | None = None
-    """Its content in the object store, for a large document."""
+    """Its content in the object store: a large document, or a recording."""
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether it is heard and not read."""
+        return is_recording(self.media_type)
 
     @model_validator(mode="after")
     def _one_content(self) -> Self:
         if (self.text is None) == (self.blob is None):
             raise ValueError("give exactly one of 'text' and 'blob'")
+        if self.is_recording and self.blob is None:
+            raise ValueError("a recording is given as 'blob'")
         return self
 
 
@@ -100,6 +110,10 @@ class Passage(Value):
     """Offset of its first character in the document's text."""
     end: int = Field(ge=0)
     """Offset after its last character."""
+    start_s: float | None = Field(default=None, ge=0)
+    """Where it begins in a recording, in seconds; None for what was written."""
+    end_s: float | None = Field(default=None, ge=0)
+    """Where it ends in a recording."""
     score: float = 0.0
     """The fused score; higher is better."""
     branches: tuple[BranchScore, ...] = ()

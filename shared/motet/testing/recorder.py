@@ -76,15 +76,17 @@ class SpanRecorder(SpanProcessor):
             return TraceTree.of(self.spans(), task=task)
 
     def _renamed(self, span: SpanRecord) -> SpanRecord:
-        destination = span.attributes.get(names.MESSAGING_DESTINATION_NAME)
-        if not isinstance(destination, str) or not span.name.endswith(destination):
-            return span
-        renamed = f"motet.{destination.removeprefix(self._namespace + '.')}"
-        return dataclasses.replace(
-            span,
-            name=span.name.removesuffix(destination) + renamed,
-            attributes={**span.attributes, names.MESSAGING_DESTINATION_NAME: renamed},
-        )
+        for key in (names.MESSAGING_DESTINATION_NAME, names.MESSAGING_DESTINATION_TEMPLATE):
+            destination = span.attributes.get(key)
+            if not isinstance(destination, str) or not span.name.endswith(destination):
+                continue
+            renamed = f"motet.{destination.removeprefix(self._namespace + '.')}"
+            return dataclasses.replace(
+                span,
+                name=span.name.removesuffix(destination) + renamed,
+                attributes={**span.attributes, key: renamed},
+            )
+        return span
 
 
 def _key(span: Any) -> tuple[int, int]:

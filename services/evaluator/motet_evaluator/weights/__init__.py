@@ -1,0 +1,1 @@
+"""Weights: data files, each with how it was made."""

@@ -1,0 +1,194 @@
+"""The graph in a mesh, with its own embedded server: what a client sends, and finds after."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from motet.errors import FaultError
+from motet.messages import (
+    EntityRequest,
+    EntityResult,
+    ForgetRequest,
+    ForgetResult,
+    GraphDocument,
+    GraphIngestRequest,
+    GraphIngestResult,
+    GraphPassage,
+    GraphQueryRequest,
+    GraphQueryResult,
+    GraphSearchRequest,
+    GraphSearchResult,
+    PathsRequest,
+    PathsResult,
+)
+from motet.testing.mesh import TestMesh
+from motet_graph.app import agent
+
+TEXTS = {
+    "tower": "The Harbour Tower was designed by Ada Brown.",
+    "brown": "Ada Brown was born in Oslo.",
+    "oslo": "Oslo is the capital of Norway.",
+}
+
+
+class LetterEmbedder:
+    """Texts with like letters are near to each other."""
+
+    name = "fake:letters"
+    dimension = 26
+
+    async def embed(self, texts: Sequence[str]) -> np.ndarray[Any, Any]:
+        counts = [[1 + text.lower().count(chr(97 + n)) for n in range(26)] for text in texts]
+        vectors = np.array(counts, np.float32).reshape(-1, 26)
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@pytest.fixture
+async def graph(mesh: TestMesh) -> TestMesh:
+    await mesh.join(agent, context={"embedder": LetterEmbedder()})
+    return mesh
+
+
+def request() -> GraphIngestRequest:
+    return GraphIngestRequest(
+        documents=tuple(
+            GraphDocument(source=source, passages=(GraphPassage(id=f"{source}#0", text=text),))
+            for source, text in TEXTS.items()
+        )
+    )
+
+
+async def test_ingest_find_query_forget(graph: TestMesh) -> None:
+    call = graph.motet.call
+    first = await call("graph.ingest", request(), GraphIngestResult)
+    assert [item.status for item in first.items] == ["added"] * 3
+    again = await call("graph.ingest", request(), GraphIngestResult)
+    assert [item.status for item in again.items] == ["unchanged"] * 3
+
+    search = GraphSearchRequest(query="Where was the designer of the Harbour Tower born?")
+    found = await call("graph.search", search, GraphSearchResult)
+    assert {passage.source for passage in found.passages} == set(TEXTS)
+    assert found.passages[0].text == TEXTS[found.passages[0].source]
+    assert found.passages[0].score > 0
+    retrieval = {span.name: span for span in graph.spans()}["retrieval graph"]
+    assert retrieval.attributes["motet.passages"] == 3
+
+    brown = await call("graph.entity", EntityRequest(name="ada brown"), EntityResult)
+    assert (brown.entity.name, brown.entity.passages) == ("Ada Brown", 2)
+    paths = await call(
+        "graph.paths", PathsRequest(start="Harbour Tower", end="Norway"), PathsResult
+    )
+    assert paths.paths[0].entities == ("Harbour Tower", "Ada Brown", "Oslo", "Norway")
+    assert [passage.source for passage in paths.passages] == ["tower", "brown", "oslo"]
+
+    query = GraphQueryRequest(cypher="MATCH (d:Document) RETURN d.source ORDER BY d.source")
+    rows = await call("graph.query", query, GraphQueryResult)
+    assert rows.rows == (("brown",), ("oslo",), ("tower",))
+
+    forgotten = await call("graph.forget", ForgetRequest(sources=("tower", "none")), ForgetResult)
+    assert [item.status for item in forgotten.items] == ["deleted", "unknown"]
+    with pytest.raises(FaultError) as raised:
+        await call("graph.entity", EntityRequest(name="Harbour Tower"), EntityResult)
+    assert raised.value.fault.type == "not_found"
+    await call("graph.forget", ForgetRequest(sources=("brown", "oslo")), ForgetResult)
+    everything = GraphQueryRequest(cypher="MATCH (n) RETURN count(n) AS n")
+    assert (await call("graph.query", everything, GraphQueryResult)).rows == ((0,),)
+
+
+async def test_bad_input_is_a_fault(graph: TestMesh) -> None:
+    for skill, body in (
+        ("search", {"query": ""}),
+        ("query", {"cypher": "MATCH (n) DETACH DELETE n"}),
+        ("query", {"cypher": "MATCH (n) RETURN n", "limit": 10**9}),
+        ("query", {"cypher": "MATCH (n) RETURN n.x + $p"}),
+        ("ingest", {"documents": [{"source": "a"}]}),
+        (
+            "ingest",
+            {"documents": [{"source": "a", "passages": [{"id": "1", "text": "x" * 20_001}]}]},
+        ),
+        ("paths", {"start": "a"}),
+        ("forget", {"sources": []}),
+    ):
+        with pytest.raises(FaultError) as raised:
+            await graph.motet.call(f"graph.{skill}", body)
+        assert raised.value.fault.type == "invalid_input", skill
+
+
+OWNER = """
+import asyncio, pathlib, sys
+from motet_graph.arcadedb_server import embedded_server
+
+async def main():
+    async with embedded_server(pathlib.Path(sys.argv[1])):
+        print("up", flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+async def test_the_server_ends_with_its_owner_also_when_that_is_killed(tmp_path: Path) -> None:
+    owner = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", OWNER, str(tmp_path), stdout=asyncio.subprocess.PIPE
+    )
+    assert owner.stdout is not None
+    assert await owner.stdout.readline() == b"up\n"
+    java = _java(tmp_path)
+    owner.kill()
+    await owner.wait()
+    await _ended(java)
+    assert not (tmp_path / "java.args").exists()
+
+
+async def test_what_was_ingested_outlives_the_agent(mesh: TestMesh) -> None:
+    app = await mesh.join(agent, context={"embedder": LetterEmbedder()})
+    await mesh.motet.call("graph.ingest", request(), GraphIngestResult)
+    await mesh.leave(app)
+    await mesh.join(agent, context={"embedder": LetterEmbedder()})
+    found = await mesh.motet.call("graph.entity", EntityRequest(name="Oslo"), EntityResult)
+    assert found.entity.passages == 2
+
+
+async def test_a_server_that_dies_is_started_again(mesh: TestMesh, graph: TestMesh) -> None:
+    await mesh.motet.call("graph.ingest", request(), GraphIngestResult)
+    java = _java(mesh.settings.data_dir)
+    os.kill(java, signal.SIGKILL)
+    await _ended(java)
+    query = GraphQueryRequest(cypher="MATCH (d:Document) RETURN count(d)")
+    async with asyncio.timeout(40):
+        while True:
+            try:
+                found = await mesh.motet.call("graph.query", query, GraphQueryResult)
+                break
+            except FaultError as error:
+                if error.fault.type != "unavailable":
+                    raise
+    assert found.rows == ((3,),)
+
+
+def _java(folder: Path) -> int:
+    """The process id of the graph server whose folder is below `folder`."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_text()
+            except OSError:
+                continue
+            if command.split("\0")[0].endswith("/java") and str(folder) in command:
+                return int(entry.name)
+    raise AssertionError("there is no graph server")
+
+
+async def _ended(pid: int) -> None:
+    async with asyncio.timeout(15):
+        while Path(f"/proc/{pid}").exists():  # noqa: ASYNC110, ASYNC240 - nobody's child here
+            await asyncio.sleep(0.02)
