@@ -14,7 +14,9 @@ lock() { # lock OUTPUT SOURCE...
     echo "$output: $(grep -c == "$output") packages"
 }
 
-lock requirements/dev.txt --all-extras "$@" \
+# All extras but openai-whisper, which brings torch.
+extras=(cli models providers embeddings local embedded otlp health testing voice)
+lock requirements/dev.txt "${extras[@]/#/--extra=}" "$@" \
     requirements/dev.in shared/pyproject.toml services/*/pyproject.toml
 lock requirements/bootstrap.txt --constraint requirements/dev.txt requirements/bootstrap.in
 # One version of everything everywhere: what the tests ran with is what a service runs with.

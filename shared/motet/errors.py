@@ -1,16 +1,17 @@
 """Exceptions: a fault as something to raise, and mistakes of set-up.
 
 Control flow (a task that is cancelled) stands apart from failures: `asyncio.CancelledError`
-stops a handler, a `FaultError` ends its call.
+stops a handler, `Suspended` ends an attempt until a person has replied, a `FaultError` ends its
+call.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from motet.messages import Fault, FaultType
+from motet.messages import Fault, FaultType, Usage
 
-__all__ = ["FaultError", "MotetError", "SetupError"]
+__all__ = ["FaultError", "MotetError", "SetupError", "Suspended"]
 
 
 class MotetError(Exception):
@@ -54,3 +55,17 @@ class FaultError(MotetError):
                 cause=cause,
             )
         )
+
+
+class Suspended(BaseException):  # noqa: N818 - control flow, no error, like CancelledError
+    """An attempt ends here, since a person was asked; another goes on once there is a reply.
+
+    Raised by `Call.ask` and `Call.delegate`. Handlers let it pass, as they do a cancellation.
+    """
+
+    def __init__(self, questions: frozenset[str], usage: Usage | None = None) -> None:
+        super().__init__(f"waits for a person: {', '.join(sorted(questions))}")
+        self.questions = questions
+        """Ids of the questions."""
+        self.usage = usage or Usage()
+        """What was spent before, for whoever waits."""

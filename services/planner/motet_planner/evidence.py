@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from motet_planner.state import PassageData
 from motet_planner.words import matches, names, terms
 
-__all__ = ["Line", "lines_of", "select_lines", "show_lines"]
+__all__ = ["Line", "lines_of", "select_lines", "sentences", "show_lines"]
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]*[A-Z0-9À-Þ])")
 _ABBREVIATION = re.compile(
@@ -84,7 +84,7 @@ def _pieces(text: str) -> Iterable[tuple[str, str, str]]:
             continue
         whole = "\n".join(paragraph)
         around = " ".join(whole.split())
-        for sentence in _sentences(whole):
+        for sentence in sentences(whole):
             yield sentence, " ".join(sentence.split()), around
 
 
@@ -125,7 +125,8 @@ def _cells(row: str) -> list[str]:
     return [cell.strip() for cell in row.strip().strip("|").split("|")]
 
 
-def _sentences(text: str) -> Iterable[str]:
+def sentences(text: str) -> Iterable[str]:
+    """The sentences of a text, in order."""
     start = 0
     for end in _SENTENCE_END.finditer(text):
         if _ABBREVIATION.search(text[start : end.start()]):

@@ -27,10 +27,10 @@ from pydantic_core import to_json
 from motet.bus.blobs import Blobs
 from motet.bus.connection import ATTEMPT_TIMEOUT_S, Bus
 from motet.bus.context import CallContext
-from motet.bus.ledger import Ledger
+from motet.bus.ledger import Ledger, read_record
 from motet.bus.topology import Header
-from motet.errors import FaultError
-from motet.messages import CallResult, Fault, FaultType
+from motet.errors import FaultError, Suspended
+from motet.messages import CallResult, CallSuspended, Fault, FaultType
 from motet.telemetry import inject, names
 
 __all__ = ["Caller"]
@@ -81,6 +81,7 @@ class Caller:
         Raises:
             FaultError: `unknown_skill` when the mesh has no such skill, `unavailable` when the call
                 could not be handed over.
+            Suspended: It has no outcome before a person has replied.
         """
         agent, _, name = skill.partition(".")
         await self._check_known(agent, name)
@@ -89,7 +90,8 @@ class Caller:
             context = replace(context, reply=reply)
             subject = self._bus.topology.call(agent, name)
             headers = context.headers()
-            headers[Header.MESSAGE_ID] = f"{context.task}.{context.call}"
+            again = f".{context.resumed}" if context.resumed else ""
+            headers[Header.MESSAGE_ID] = f"{context.task}.{context.call}{again}"
             headers[Header.CE_ID] = context.call
             headers[Header.CE_TYPE] = f"motet.{agent}.{name}.v1"
             headers[Header.CE_SOURCE] = self._source
@@ -169,18 +171,35 @@ class Caller:
             await asyncio.wait((future,), timeout=max(patience, 0.0))
             poll_s = min(2 * poll_s, LEDGER_POLL_S)
             if future.done():
-                result = CallResult.model_validate_json(future.result().data)
+                result = read_record(future.result().data)
             else:
                 entry = await self._ledger.entry(context.task, context.call)
-                if entry is None or entry.result is None:
-                    if left is not None and left + LATE_GRACE_S <= patience:
-                        return _overdue(context, skill)
-                    continue
-                result = entry.result
-            if result.blob is not None and result.ok:
-                output = json.loads(await self._blobs.get(result.blob))
-                return result.model_copy(update={"output": output})
+                result = None if entry is None else entry.record
+            # What was suspended before the task was resumed is on its way again.
+            if isinstance(result, CallSuspended) and result.resumed == context.resumed:
+                raise Suspended(frozenset(result.questions), result.usage)
+            if isinstance(result, CallResult):
+                return await self._whole(result)
+            if left is not None and left + LATE_GRACE_S <= patience:
+                return _overdue(context, skill)
+
+    async def standing(self, context: CallContext) -> CallResult | None:
+        """The outcome of a call that ended before its task was resumed, without issuing it again.
+
+        Raises:
+            FaultError: `unavailable` when the ledger cannot be read.
+        """
+        entry = await self._ledger.entry(context.task, context.call)
+        if entry is None or entry.result is None or entry.result.resumed == context.resumed:
+            return None
+        return await self._whole(entry.result)
+
+    async def _whole(self, result: CallResult) -> CallResult:
+        """An outcome with its output, which may have travelled as a blob."""
+        if result.blob is None or not result.ok:
             return result
+        output = json.loads(await self._blobs.get(result.blob))
+        return result.model_copy(update={"output": output})
 
 
 def _overdue(context: CallContext, skill: str) -> CallResult:

@@ -58,6 +58,8 @@ class CallContext:
     """Whether events are written."""
     fresh: bool = False
     """Whether its caller issues it for the first time (see `Ledger`)."""
+    resumed: int = 0
+    """The place in the stream TASKS of what its task was resumed with; 0 before that."""
 
     def child(
         self, step: str, *, deadline: float | None, budget: Budget, fresh: bool
@@ -98,6 +100,8 @@ class CallContext:
             headers[Header.REPLY] = self.reply
         if not self.fresh:
             headers[Header.REISSUED] = "1"
+        if self.resumed:
+            headers[Header.RESUMED] = str(self.resumed)
         if not self.watched:
             headers[Header.WATCHED] = "0"
         return headers
@@ -117,12 +121,13 @@ class CallContext:
                 task=_token(headers.get(Header.TASK) or f"call-{sequence}"),
                 call=_token(headers.get(Header.CALL) or f"call-{sequence}"),
                 parent=headers.get(Header.PARENT),
-                depth=_depth(headers.get(Header.DEPTH, "0")),
+                depth=_count(Header.DEPTH, headers),
                 deadline=None if deadline is None else _moment(deadline),
                 budget=_budget(headers.get(Header.BUDGET, _UNLIMITED)),
                 reply=reply_subject(headers),
                 fresh=_is_fresh(headers, stored_at),
                 watched=headers.get(Header.WATCHED) != "0" and Header.TASK in headers,
+                resumed=_count(Header.RESUMED, headers),
             )
         except (KeyError, OverflowError, ValueError) as error:
             raise FaultError.of(
@@ -158,11 +163,11 @@ def _is_fresh(headers: Mapping[str, str], stored_at: float) -> bool:
     return abs(stored_at - issued_at) < FRESH_S
 
 
-def _depth(text: str) -> int:
-    depth = int(text)
-    if depth < 0:
-        raise ValueError(f"{Header.DEPTH}: {depth} is below 0")
-    return depth
+def _count(name: str, headers: Mapping[str, str]) -> int:
+    count = int(headers.get(name, "0"))
+    if count < 0:
+        raise ValueError(f"{name}: {count} is below 0")
+    return count
 
 
 def _moment(text: str) -> float:

@@ -13,9 +13,22 @@ from pydantic import ValidationError
 
 from motet.bus.connection import Bus
 from motet.bus.topology import Header
-from motet.messages import EVENT, Event, PlanMade, StateChanged, TaskRecord, TaskScored, new_id
+from motet.messages import (
+    EVENT,
+    Event,
+    PersonAsked,
+    PersonReplied,
+    PlanMade,
+    StateChanged,
+    TaskRecord,
+    TaskScored,
+    new_id,
+)
 
 __all__ = ["Events"]
+
+_STORED = (StateChanged, PlanMade, PersonAsked, PersonReplied, TaskScored)
+"""Events that are stored before anything follows from them."""
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +45,12 @@ class Events:
     async def publish(self, event: Event, *, message_id: str | None = None) -> None:
         """Writes an event.
 
-        Plans, states and scores are stored when this returns. Others are on their way: they keep
+        Plans, states, questions, replies and scores are stored when this returns. Others are on their way: they keep
         their order, and are lost only with the process.
         """
         subject = self._bus.topology.event(event.task, event.kind)
         body = event.model_dump_json().encode()
-        if isinstance(event, StateChanged | PlanMade | TaskScored):
+        if isinstance(event, _STORED):
             # Under an id, so that storing it again after a lost acknowledgement does not double it.
             await self._bus.store(subject, body, {Header.MESSAGE_ID: message_id or new_id()})
         else:
@@ -45,7 +58,8 @@ class Events:
 
     async def publish_state(self, record: TaskRecord, attempt: int | None = None) -> None:
         """Writes the state of a task; a terminal one once, others once an attempt."""
-        mark = "" if record.state.terminal else f".{attempt or record.attempts}"
+        attempt = attempt or record.attempts
+        mark = "" if record.state.terminal else f".{record.sequence}.{attempt}"
         await self.publish(
             StateChanged(
                 task=record.id,

@@ -27,20 +27,27 @@ from pydantic import Field, TypeAdapter
 
 from motet.bus.connection import Bus
 from motet.bus.kv import Bucket
-from motet.messages import CallClaim, CallResult
+from motet.messages import CallClaim, CallResult, CallSuspended
 
-__all__ = ["Entry", "Hold", "Ledger"]
+__all__ = ["Entry", "Hold", "Ledger", "LedgerRecord", "read_record"]
 
-_RECORD: TypeAdapter[CallResult | CallClaim] = TypeAdapter(
-    Annotated[CallResult | CallClaim, Field(discriminator="kind")]
+LedgerRecord = CallResult | CallClaim | CallSuspended
+
+_RECORD: TypeAdapter[LedgerRecord] = TypeAdapter(
+    Annotated[LedgerRecord, Field(discriminator="kind")]
 )
+
+
+def read_record(body: bytes) -> LedgerRecord:
+    """Reads what the ledger holds for a call, as JSON."""
+    return _RECORD.validate_json(body)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """What the ledger holds for a call."""
 
-    record: CallResult | CallClaim
+    record: LedgerRecord
     revision: int
     """The sequence in the bucket, which the next write must name."""
 
@@ -78,6 +85,8 @@ class Ledger:
 
     async def settle(self, task: str, call: str, body: bytes, revision: int) -> bytes:
         """Writes the outcome, a `CallResult` as JSON, if none stands yet.
+
+        A `CallSuspended` is written the same way, and makes room for whatever comes later.
 
         Returns:
             The outcome that stands: `body`, or the one that came first.

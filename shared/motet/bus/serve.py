@@ -35,18 +35,20 @@ from motet.bus.delivery import Consumer, Delivery
 from motet.bus.events import Events
 from motet.bus.ledger import Entry, Hold, Ledger
 from motet.bus.retries import RetryPolicy
+from motet.bus.suspension import Suspension
 from motet.bus.topology import Header
 from motet.bus.tracing import attempt_of
-from motet.errors import FaultError
+from motet.errors import FaultError, Suspended
 from motet.messages import (
     CallClaim,
     CallResult,
     CallRetried,
+    CallSuspended,
     Fault,
     FaultType,
     Usage,
 )
-from motet.telemetry import extract, fail, logs, names
+from motet.telemetry import extract, fail, logs, names, span_context_of, traceparent_of
 
 __all__ = ["SkillQueue", "SkillServer", "Work"]
 
@@ -67,6 +69,8 @@ class Work:
     """What was spent so far, here and below."""
     wrong: FaultError | None = None
     """Why its headers cannot be followed, if so."""
+    suspension: Suspension | None = None
+    """How it waits for a person; None for what cannot, since it belongs to no task."""
 
 
 SkillHandler = Callable[[Any, Work], Awaitable[Any]]
@@ -165,7 +169,9 @@ class SkillServer:
         )
         try:
             with opened as span:
-                await self._serve(delivery, Work(context, delivery.attempt, span, wrong=wrong))
+                work = Work(context, delivery.attempt, span, wrong=wrong)
+                work.suspension = Suspension() if context.watched else None
+                await self._serve(delivery, work)
         finally:
             logs.release(bound)
 
@@ -191,6 +197,8 @@ class SkillServer:
         started = datetime.now(UTC)
         try:
             body = await self._attempt(delivery, work, hold, started)
+        except Suspended as suspended:
+            body = _suspended(work, suspended).model_dump_json().encode()
         except FaultError as error:
             delay_s = self._policy.next_delay_s(error.fault, delivery.attempt)
             fault = self._own(error.fault)
@@ -230,6 +238,9 @@ class SkillServer:
                 output = await self._run(delivery, work)
                 body = await self._body(self._succeeded(work, output, started))
             outcome = "ok"
+        except Suspended:
+            outcome = "suspended"
+            raise
         except FaultError as error:
             outcome = error.fault.type
             raise
@@ -242,6 +253,9 @@ class SkillServer:
         """Ends a delivery whose call has an outcome, or is being worked on elsewhere."""
         if entry.result is not None:
             await self._tell(work.context, entry.result.model_dump_json().encode())
+        elif isinstance(entry.record, CallSuspended):
+            _link(work, entry.record)
+            return False
         elif isinstance(entry.record, CallClaim):
             first = entry.record.sequence
             if first == delivery.sequence or not await self._queued(first):
@@ -342,6 +356,7 @@ class SkillServer:
             output=output,
             usage=work.usage,
             attempts=work.attempt,
+            resumed=work.context.resumed,
             started_at=started,
         )
 
@@ -377,6 +392,7 @@ class SkillServer:
             fault=fault,
             usage=work.usage,
             attempts=work.attempt,
+            resumed=work.context.resumed,
             started_at=started,
         )
 
@@ -409,6 +425,25 @@ class SkillServer:
         if fault.agent is not None:
             return fault
         return fault.model_copy(update={"agent": self._agent, "skill": self._skill})
+
+
+def _suspended(work: Work, suspended: Suspended) -> CallSuspended:
+    work.span.set_attribute(names.SUSPENDED, True)
+    return CallSuspended(
+        task=work.context.task,
+        call=work.context.call,
+        questions=tuple(sorted(suspended.questions)),
+        resumed=work.context.resumed,
+        usage=work.usage,
+        traceparent=traceparent_of(work.span),
+    )
+
+
+def _link(work: Work, suspended: CallSuspended) -> None:
+    """Links an attempt to the one that was suspended."""
+    earlier = span_context_of(suspended.traceparent) if suspended.traceparent else None
+    if earlier is not None:
+        work.span.add_link(earlier, {names.LINK: names.LINK_RESUME})
 
 
 def _check_limits(context: CallContext) -> None:

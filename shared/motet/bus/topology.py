@@ -71,6 +71,9 @@ class Header:
     """`0` when nobody follows the task, so that no events are written for it."""
     REISSUED = "motet-reissued"
     """`1` on a call that its caller may have issued before."""
+    RESUMED = "motet-resumed"
+    """Where its task goes on after a person has replied: the place in the stream TASKS of the
+    message that it was resumed with."""
     EARLIER = "motet-earlier"
     """On what is replayed: the `traceparent` of the last attempt."""
     BLOB = "motet-blob"

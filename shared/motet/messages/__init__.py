@@ -3,10 +3,11 @@
 This package imports only Pydantic and the standard library.
 """
 
+from motet.messages.approval import ApprovalRecord, Decision, Default, Question, Reply
 from motet.messages.base import Message, Name, Timestamp, Token, Value, new_id, now
 from motet.messages.blob import BlobRef
 from motet.messages.budget import Budget, Usage
-from motet.messages.call import CallClaim, CallResult, DeadLetter
+from motet.messages.call import CallClaim, CallResult, CallSuspended, DeadLetter
 from motet.messages.card import AgentCard, SkillCard, SkillExample
 from motet.messages.evaluation import (
     METRICS,
@@ -27,6 +28,8 @@ from motet.messages.event import (
     CallRetried,
     CallStarted,
     Event,
+    PersonAsked,
+    PersonReplied,
     PlanMade,
     PlannedStep,
     Progress,
@@ -111,6 +114,7 @@ __all__ = [
     "TERMINAL_STATES",
     "AgentCard",
     "Answer",
+    "ApprovalRecord",
     "BlobRef",
     "BranchScore",
     "Budget",
@@ -121,6 +125,7 @@ __all__ = [
     "CallResult",
     "CallRetried",
     "CallStarted",
+    "CallSuspended",
     "CancelRequest",
     "Citation",
     "ClaimVerdict",
@@ -129,6 +134,8 @@ __all__ = [
     "DateRequest",
     "DateResult",
     "DeadLetter",
+    "Decision",
+    "Default",
     "DeleteRequest",
     "DeleteResult",
     "Document",
@@ -166,9 +173,13 @@ __all__ = [
     "Passage",
     "PathsRequest",
     "PathsResult",
+    "PersonAsked",
+    "PersonReplied",
     "PlanMade",
     "PlannedStep",
     "Progress",
+    "Question",
+    "Reply",
     "Score",
     "ScoreFailed",
     "ScoreNotApplicable",

@@ -15,7 +15,7 @@ from motet.messages.blob import BlobRef
 from motet.messages.budget import Usage
 from motet.messages.fault import Fault
 
-__all__ = ["CallClaim", "CallResult", "DeadLetter"]
+__all__ = ["CallClaim", "CallResult", "CallSuspended", "DeadLetter"]
 
 
 class CallResult(Message):
@@ -37,6 +37,9 @@ class CallResult(Message):
     """What the call and everything below it spent."""
     attempts: int = Field(default=1, ge=0)
     """Deliveries that it took; 0 when it was never handled."""
+    resumed: int = Field(default=0, ge=0)
+    """The resumption of its task in which it ended (its place in the stream TASKS); 0 when that
+    was before the first."""
     started_at: Timestamp = Field(default_factory=now)
     """When the last attempt began."""
     finished_at: Timestamp = Field(default_factory=now)
@@ -60,6 +63,25 @@ class CallClaim(Message):
     attempt: int
     instance: str
     """The process that is at work."""
+
+
+class CallSuspended(Message):
+    """A call that has no outcome before a person has replied; replaced by its `CallResult`.
+
+    Nobody is at work on it. Its caller is suspended in turn, and issues it again later.
+    """
+
+    kind: Literal["suspended"] = "suspended"
+    task: Token
+    call: Token
+    questions: tuple[Token, ...]
+    """What it, and everything below it, waits for."""
+    resumed: int = Field(default=0, ge=0)
+    """The resumption of its task in which it was suspended, as in a `CallResult`."""
+    usage: Usage = Usage()
+    """What was spent, here and below, before it was suspended."""
+    traceparent: str | None = None
+    """The attempt that was suspended."""
 
 
 class DeadLetter(Message):

@@ -35,6 +35,8 @@ class SkillCard(Value):
     """Whether a planner may use it; upkeep such as ingestion is not for planners."""
     side_effects: bool = False
     """Whether it acts on the outside."""
+    approval: str | None = None
+    """What a person is asked before it runs; None asks nobody."""
     typical_s: float | None = Field(default=None, gt=0)
     """Seconds that it usually takes."""
     cost_usd: float | None = Field(default=None, ge=0)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
+from motet.messages.approval import Decision, Question
 from motet.messages.base import Message, Timestamp, Token, Value, now
 from motet.messages.budget import Usage
 from motet.messages.evaluation import Evaluation
@@ -22,6 +23,8 @@ __all__ = [
     "CallRetried",
     "CallStarted",
     "Event",
+    "PersonAsked",
+    "PersonReplied",
     "PlanMade",
     "PlannedStep",
     "Progress",
@@ -121,6 +124,30 @@ class Progress(_Event):
     """For programs."""
 
 
+class PersonAsked(_Event):
+    """A call needs a person's word before it goes on."""
+
+    kind: Literal["asked"] = "asked"
+    call: Token
+    skill: str
+    id: Token
+    """The question's id, for the reply."""
+    question: Question
+    expires_at: Timestamp | None = None
+    """When the question's default holds."""
+
+
+class PersonReplied(_Event):
+    """A question has its reply."""
+
+    kind: Literal["replied"] = "replied"
+    id: Token
+    """The question's id."""
+    decision: Decision
+    by: str
+    reason: str = ""
+
+
 class TaskScored(_Event):
     """The task has ended, and was evaluated since."""
 
@@ -129,7 +156,15 @@ class TaskScored(_Event):
 
 
 Event = Annotated[
-    StateChanged | PlanMade | CallStarted | CallRetried | CallFinished | Progress | TaskScored,
+    StateChanged
+    | PlanMade
+    | CallStarted
+    | CallRetried
+    | CallFinished
+    | Progress
+    | PersonAsked
+    | PersonReplied
+    | TaskScored,
     Field(discriminator="kind"),
 ]
 

@@ -33,6 +33,8 @@ class FaultType(StrEnum):
     """The delegation is nested deeper than the budget allows."""
     CANCELLED = "cancelled"
     """Somebody asked for the work to stop."""
+    REJECTED = "rejected"
+    """A person who was asked said no, or nobody replied in time."""
     MODEL_FAILED = "model_failed"
     """The language model could not be reached, or refused."""
     MODEL_OUTPUT_INVALID = "model_output_invalid"

@@ -121,7 +121,8 @@ class TaskRecord(Message):
     """None when what was submitted could not be read."""
     state: TaskState
     sequence: int = Field(default=0, ge=0)
-    """The submission's place in the stream TASKS."""
+    """The place in the stream TASKS of the message that is worked on: the submission, or what the
+    task was resumed with last."""
     answer: Answer | None = None
     """Set once succeeded."""
     fault: Fault | None = None
@@ -129,7 +130,11 @@ class TaskRecord(Message):
     usage: Usage = Usage()
     """What the whole task spent."""
     attempts: int = Field(default=0, ge=0)
-    """How many times a planner took it up."""
+    """How many times a planner took that message up."""
+    waits_for: tuple[Token, ...] = ()
+    """Ids of the questions that a task in the state `waiting` waits for."""
+    suspended: str | None = None
+    """W3C trace context of the attempt that was suspended last."""
     accepted_at: Timestamp = Field(default_factory=now)
     """When the submission was stored."""
     updated_at: Timestamp = Field(default_factory=now)

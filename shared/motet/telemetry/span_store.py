@@ -6,6 +6,8 @@ Each process writes files of its own in one folder, so that none waits for anoth
   file is only appended to; when it is full the next number begins and the oldest goes.
 - `<service>-<instance>.open.json`, spans that have been in progress for a while, replaced as a
   whole. It tells what runs now, and after a process was killed, what it was doing.
+- `<service>-<instance>.journal`, the bare outline of every span from its start until it is in one
+  of the others: no span that has a child is lost with its process (see `span_journal`).
 
 What always holds:
 
@@ -19,6 +21,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +33,7 @@ from motet.errors import SetupError
 from motet.telemetry import names, otlp_json
 from motet.telemetry.background import BackgroundProcessor
 from motet.telemetry.record import SpanRecord
+from motet.telemetry.span_journal import SUFFIX, SpanJournal, read_journal
 
 __all__ = ["FLUSH_S", "SpanFiles", "SpanStore", "SpanStoreProcessor"]
 
@@ -67,6 +71,8 @@ class SpanFiles:
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._file = self._open()
+            self.journal = SpanJournal(folder / f"{process}{SUFFIX}")
+            """Notes of spans that are in no other file yet."""
         except OSError as error:
             raise SetupError(
                 f"The folder of the span store, {folder}, cannot be written to ({error.strerror}). "
@@ -85,6 +91,7 @@ class SpanFiles:
         self._torn = True
         self._write(line)
         self._torn = False
+        self.journal.forget(spans)
 
     def replace_open(self, spans: Sequence[ReadableSpan]) -> None:
         """Says which spans are in progress."""
@@ -97,8 +104,9 @@ class SpanFiles:
         draft.replace(path)
 
     def shutdown(self) -> None:
-        """Closes the file."""
+        """Closes the files."""
         os.close(self._file)
+        self.journal.close()
 
     def _write(self, data: bytes) -> None:
         rest = memoryview(data)
@@ -125,7 +133,8 @@ class SpanFiles:
                 stat = path.stat()
             except FileNotFoundError:
                 continue
-            files.append((stat.st_mtime, stat.st_size, path))
+            # A journal has far fewer bytes than it is long.
+            files.append((stat.st_mtime, min(stat.st_size, stat.st_blocks * 512), path))
         total = sum(size for _, size, _ in files)
         for _, size, path in sorted(files):
             if total <= self._max_folder_bytes:
@@ -147,13 +156,17 @@ class SpanStoreProcessor(BackgroundProcessor):
     @override
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Remembers a span."""
+        self._files.journal.begin(span)
         self._open[_span_id(span)] = span
 
     @override
     def on_end(self, span: ReadableSpan) -> None:
         """Queues a span."""
         self._open.pop(_span_id(span), None)
+        dropped = self.dropped
         super().on_end(span)
+        if self.dropped != dropped:
+            self._files.journal.forget((span,))
 
     @override
     def on_interval(self) -> None:
@@ -200,15 +213,22 @@ class SpanStore:
         spans: dict[tuple[str, str], SpanRecord] = {}
         for span in self._spans(needles):
             key = (span.trace_id, span.span_id)
-            if span.trace_id in traces and (key not in spans or span.end_ns is not None):
+            if span.trace_id in traces and (key not in spans or spans[key].end_ns is None):
                 spans[key] = span
         return sorted(spans.values(), key=lambda span: span.start_ns)
 
+    def every(self) -> Iterator[SpanRecord]:
+        """Every span, in no order; one that ended may come in progress before."""
+        return self._spans((b"",))
+
     def _spans(self, needles: tuple[bytes, ...]) -> Iterator[SpanRecord]:
-        """The spans of all lines that contain one of the needles."""
+        """The spans of all lines that contain one of the needles, and of all journals."""
         if not needles or not self._folder.is_dir():
             return
         # What is in progress is read first: a span that ends meanwhile is found then as ended.
+        for path in sorted(self._folder.glob(f"*{SUFFIX}")):
+            with suppress(FileNotFoundError):
+                yield from read_journal(path)
         for pattern in ("*.open.json", "*.jsonl"):
             for path in sorted(self._folder.glob(pattern)):
                 try:

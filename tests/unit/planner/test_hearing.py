@@ -39,9 +39,7 @@ async def test_a_question_that_was_asked_aloud_is_answered() -> None:
     call = spoken("Hello, how high is the tower?")
     model = script(goal={"goal": "How high is the tower?"})
 
-    answer = await Bench(inputs=(CALL,)).answer(
-        "Answer the question in the recording.", call, model
-    )
+    answer = await Bench(inputs=(CALL,)).answer("Do what the caller asks for.", call, model)
 
     assert answer.answered
     assert answer.data["goal"] == "How high is the tower?"
@@ -54,6 +52,15 @@ async def test_a_question_that_was_asked_aloud_is_answered() -> None:
     assert "Hello, how high is the tower?" in asked.last
     (planned,) = [each for each in model.asked if each.name == "plan"]
     assert "How high is the tower?" in planned.last
+
+
+async def test_a_plain_question_is_taken_as_it_was_asked() -> None:
+    call = spoken("Hello there. How high is the tower?")
+    model = script(goal=AssertionError("the model is not needed"))
+
+    answer = await Bench(inputs=(CALL,)).answer("Answer the question.", call, model)
+
+    assert answer.data["goal"] == "How high is the tower?"
 
 
 async def test_other_files_are_left_alone() -> None:

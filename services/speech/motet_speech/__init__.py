@@ -1,0 +1,1 @@
+"""Motet's speech: recordings in, transcripts out, and texts spoken."""

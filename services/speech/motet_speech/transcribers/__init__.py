@@ -1,0 +1,1 @@
+"""What hears: Whisper in three shapes, behind one port."""

@@ -1,0 +1,1 @@
+"""What speaks, behind one port."""

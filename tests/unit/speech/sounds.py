@@ -1,0 +1,113 @@
+"""Sound files, made for a test."""
+
+from __future__ import annotations
+
+import io
+import math
+import wave
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+
+from motet_speech.decoding import SAMPLE_RATE, Samples
+from motet_speech.listening import Stretch
+
+
+def silence(seconds: float) -> Samples:
+    return np.zeros(round(seconds * SAMPLE_RATE), np.float32)
+
+
+def tone(seconds: float, hertz: float = 440) -> Samples:
+    time = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    return (0.5 * np.sin(2 * math.pi * hertz * time)).astype(np.float32)
+
+
+def noise(seconds: float, loudness: float = 0.1) -> Samples:
+    random = np.random.default_rng(0)
+    return (loudness * random.standard_normal(round(seconds * SAMPLE_RATE))).astype(np.float32)
+
+
+def join(*parts: Samples) -> Samples:
+    return np.concatenate(parts)
+
+
+def wav(samples: Samples, rate: int = SAMPLE_RATE) -> bytes:
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes((samples * 32767).astype("<i2").tobytes())
+    return out.getvalue()
+
+
+def encoded(samples: Samples, container: str, codec: str, rate: int = SAMPLE_RATE) -> bytes:
+    """A file of another format; what it holds is close to `samples`."""
+    out = io.BytesIO()
+    with av.open(out, "w", format=container) as file:
+        stream: Any = file.add_stream(codec, rate=rate, layout="mono")
+        frame = av.AudioFrame.from_ndarray(
+            (samples * 32767).astype(np.int16).reshape(1, -1), format="s16", layout="mono"
+        )
+        frame.rate = SAMPLE_RATE
+        frame.pts = 0
+        frame.time_base = Fraction(1, SAMPLE_RATE)
+        for packet in stream.encode(frame):
+            file.mux(packet)
+        for packet in stream.encode(None):
+            file.mux(packet)
+    return out.getvalue()
+
+
+def video(seconds: float, samples: Samples | None = None) -> bytes:
+    """A Matroska film of black pictures, with or without sound."""
+    out = io.BytesIO()
+    with av.open(out, "w", format="matroska") as file:
+        pictures = file.add_stream("mpeg4", rate=5)
+        pictures.width = pictures.height = 64
+        pictures.pix_fmt = "yuv420p"
+        sound = None
+        if samples is not None:
+            sound = file.add_stream("flac", rate=SAMPLE_RATE, layout="mono")
+        for index in range(round(seconds * 5)):
+            picture = av.VideoFrame(64, 64, "yuv420p")
+            picture.pts = index
+            picture.time_base = Fraction(1, 5)
+            for packet in pictures.encode(picture):
+                file.mux(packet)
+        for packet in pictures.encode(None):
+            file.mux(packet)
+        if sound is not None and samples is not None:
+            for frame in _frames(samples):
+                for packet in sound.encode(frame):
+                    file.mux(packet)
+            for packet in sound.encode(None):
+                file.mux(packet)
+    return out.getvalue()
+
+
+def _frames(samples: Samples) -> Iterator[av.AudioFrame]:
+    for start in range(0, len(samples), 4096):
+        part = (samples[start : start + 4096] * 32767).astype(np.int16).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(part, format="s16", layout="mono")
+        frame.rate = SAMPLE_RATE
+        frame.pts = start
+        frame.time_base = Fraction(1, SAMPLE_RATE)
+        yield frame
+
+
+def loud(samples: Samples) -> tuple[Stretch, ...]:
+    """A detector that takes every sound for speech: tenths of a second that are not silent."""
+    step = SAMPLE_RATE // 10
+    found: list[Stretch] = []
+    for start in range(0, len(samples), step):
+        end = min(start + step, len(samples))
+        if np.abs(samples[start:end]).max() > 0.01:
+            if found and found[-1].end == start:
+                found[-1] = Stretch(found[-1].start, end)
+            else:
+                found.append(Stretch(start, end))
+    return tuple(found)
