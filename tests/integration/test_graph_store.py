@@ -20,6 +20,7 @@ from motet_graph.arcadedb_server import DATABASE, ArcadeDBServer, embedded_serve
 from motet_graph.asking import ask
 from motet_graph.atlas import Atlas
 from motet_graph.statements import DocumentPart, Mention, StoredPassage
+from motet_graph.stores import bolt, cypher
 from motet_graph.stores.bolt import BoltStore
 from motet_graph.stores.port import EntityRecord
 from tests.unit.graph.hostile import HOSTILE
@@ -92,10 +93,21 @@ class GraphStoreTests:
         assert after.mentions == before.mentions
         assert after.aliases == before.aliases
         assert [row[:3] for row in after.statements] == [row[:3] for row in before.statements]
-        assert all(np.allclose(row[3], VECTOR) for row in after.statements)
-        assert np.allclose(after.vector, VECTOR)
+        vectors = [after.vector, *(row[3] for row in after.statements)]
+        assert all(vector is not None and np.allclose(vector, VECTOR) for vector in vectors)
         records = await store.entities(["acme", "ada", "nobody", "oslo"])
         assert sorted(record.name for record in records) == ["ACME", "ADA", "OSLO"]
+
+    async def test_many_are_loaded_like_few(
+        self, store: BoltStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for source in "abc":
+            await put(store, document(source, [("ada", "leads", "acme"), ("acme", "in", source)]))
+        few = await store.load(["a", "b"])
+        monkeypatch.setattr(bolt, "SCANNED_FROM", 0)
+        many = await store.load(["a", "b"])
+        assert [cypher.rows_of(part) for part in few] == [cypher.rows_of(part) for part in many]
+        assert [part.source for part in many] == ["a", "b"]
 
     async def test_putting_again_changes_nothing(self, store: BoltStore) -> None:
         part = document("a", [("ada", "leads", "acme")])
@@ -141,7 +153,7 @@ class GraphStoreTests:
 
         stores = [await connect() for _ in range(WORKERS)]
         for own in stores:  # as if each were in a process of its own: none waits for its turn
-            own._turn = contextlib.nullcontext()
+            own._turn = contextlib.nullcontext()  # pyright: ignore[reportPrivateUsage]
         try:
             async with asyncio.TaskGroup() as group:
                 for worker, own in enumerate(stores):

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from itertools import groupby
 from typing import Any
 
 from motet_planner.run import Run
@@ -104,8 +105,11 @@ def _quoted(finding: Finding) -> str:
 
 def spelled_out(findings: Sequence[Finding]) -> str:
     """The findings themselves as a text: what is said when a model's text cannot stand."""
-    return " ".join(
-        f"{finding.asked[:1].upper()}{finding.asked[1:].rstrip('?.')}: "
-        f"{finding.says.rstrip('.')}{f' [{finding.number}]' if finding.number else ''}."
-        for finding in findings
-    )
+    said: list[str] = []
+    for asked, group in groupby(findings, key=lambda finding: finding.asked):
+        says = " ".join(
+            f"{finding.says.rstrip('.')}{f' [{finding.number}]' if finding.number else ''}."
+            for finding in group
+        )
+        said.append(f"{asked[:1].upper()}{asked[1:].rstrip('?.')}: {says}")
+    return " ".join(said)

@@ -31,14 +31,10 @@ def connection(output: Mapping[str, Any], passages: Sequence[PassageData]) -> Ou
     lines = [line for line in lines_of(passages) if not is_instruction(line.shown)]
     for path in cast("list[dict[str, Any]]", output["paths"]):
         statements = cast("list[dict[str, Any]]", path.get("statements", []))
-        quoted = [_quoted(statement, lines) for statement in statements]
-        if statements and all(quoted):
-            kept = dict.fromkeys(line for line in quoted if line is not None)
-            return Outcome(
-                status="found",
-                answer="; ".join(map(_told, statements)),
-                quotes=[Quote(passage=e.passage_id, text=e.quote, shown=e.shown) for e in kept],
-            )
+        lines_by_statement = [(each, _quoted(each, lines)) for each in statements]
+        quotes = [_quote(each, line) for each, line in lines_by_statement if line is not None]
+        if statements and len(quotes) == len(statements):
+            return Outcome(status="found", answer="; ".join(map(_told, statements)), quotes=quotes)
     return Outcome(status="missing", reason="no path that passages state connects them")
 
 
@@ -46,15 +42,19 @@ def _told(statement: Mapping[str, Any]) -> str:
     return " ".join(str(statement.get(part, "")) for part in ("subject", "predicate", "object"))
 
 
+def _quote(statement: Mapping[str, Any], line: Line) -> Quote:
+    shown = _told(statement) if line.leans else line.shown
+    return Quote(passage=line.passage_id, text=line.quote, shown=shown)
+
+
 def _quoted(statement: Mapping[str, Any], lines: Sequence[Line]) -> Line | None:
     """The line that states it: one of its passages, with both names or one that leans on them."""
     stating = set(cast("list[str]", statement.get("passages", [])))
     both = f"{statement.get('subject', '')} {statement.get('object', '')}"
 
-    def fit(line: Line) -> tuple[float, float]:
-        return coverage(both, line.shown), coverage(both, f"{line.heading} {line.paragraph}")
+    def has_both(line: Line) -> bool:
+        around = f"{line.heading} {line.paragraph}" if line.leans else line.shown
+        return coverage(both, around) >= _BOTH
 
-    best = max((line for line in lines if line.passage_id in stating), key=fit, default=None)
-    if best is None or max(fit(best)) < _BOTH:
-        return None
-    return best
+    stated = (line for line in lines if line.passage_id in stating and has_both(line))
+    return max(stated, key=lambda line: coverage(_told(statement), line.shown), default=None)

@@ -10,7 +10,11 @@ from motet.testing import ScriptedModel
 from motet_planner.connecting import connection
 from tests.unit.planner.scripted import SEARCH, Bench, FakeCall, passage, skill_card, step
 
-LEADS = passage("Ana Roth leads the Optics Workshop. She came in 2016.", id="p1", source="a.md")
+LEADS = passage(
+    "The Optics Workshop keeps all lenses. It is led by Ana Roth, who came in 2016.",
+    id="p1",
+    source="a.md",
+)
 KEEPS = passage(
     "Its upkeep is the task of the Optics Workshop.", id="p2", source="b.md", title="Lyra"
 )
@@ -18,9 +22,9 @@ PATH = {
     "entities": ["Ana Roth", "Optics Workshop", "Lyra"],
     "statements": [
         {
-            "subject": "Ana Roth",
-            "predicate": "leads",
-            "object": "Optics Workshop",
+            "subject": "Optics Workshop",
+            "predicate": "is led by",
+            "object": "Ana Roth",
             "passages": ["p1"],
         },
         {"subject": "Optics Workshop", "predicate": "upkeep", "object": "Lyra", "passages": ["p2"]},
@@ -32,9 +36,9 @@ SCHEMA = {"paths": {}, "passages": {}}
 def test_each_statement_is_quoted_from_its_passage() -> None:
     found = connection({"paths": [PATH]}, [LEADS, KEEPS])  # type: ignore[list-item]
     assert found.get("status") == "found"
-    assert found.get("answer") == "Ana Roth leads Optics Workshop; Optics Workshop upkeep Lyra"
+    assert found.get("answer") == "Optics Workshop is led by Ana Roth; Optics Workshop upkeep Lyra"
     assert [quote["text"] for quote in found.get("quotes", [])] == [
-        "Ana Roth leads the Optics Workshop.",
+        "It is led by Ana Roth, who came in 2016.",
         "Its upkeep is the task of the Optics Workshop.",
     ]
 

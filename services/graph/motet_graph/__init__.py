@@ -1,0 +1,1 @@
+"""Motet's graph: entities and statements from passages, and what connects them."""

@@ -1,0 +1,98 @@
+"""The atlas: the newest map of the graph, drawn anew when the graph has changed.
+
+Invariants:
+
+- What this process wrote is in the next map; what another wrote is, after `refresh_s` seconds at
+  most.
+- Only documents that changed are read from the store again.
+- A map is drawn in a thread, once however many wait for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from motet_graph.graph_map import GraphMap, build
+from motet_graph.lexical import terms
+from motet_graph.statements import DocumentPart
+from motet_graph.stores.port import EntityRecord, GraphStore
+
+__all__ = ["Atlas"]
+
+
+class _Held(NamedTuple):
+    part: DocumentPart
+    words: list[Counter[str]]
+
+
+class Atlas:
+    """Keeps the map of a store."""
+
+    def __init__(self, store: GraphStore, *, refresh_s: float) -> None:
+        self._store = store
+        self._refresh_s = refresh_s
+        self._held: dict[str, _Held] = {}
+        self._records: dict[str, EntityRecord] = {}
+        self._map: GraphMap | None = None
+        self._looked_at = float("-inf")
+        self._turn = asyncio.Lock()
+
+    def changed(self) -> None:
+        """Has the next look compare with the store."""
+        self._looked_at = float("-inf")
+
+    async def current(self) -> GraphMap:
+        """The map.
+
+        Raises:
+            FaultError: `unavailable` when the store does not answer.
+        """
+        async with self._turn:
+            now = time.monotonic()
+            if self._map is not None and now - self._looked_at < self._refresh_s:
+                return self._map
+            # Set before looking: a change that comes meanwhile is looked for again.
+            self._looked_at = now
+            try:
+                if await self._read() or self._map is None:
+                    self._map = await asyncio.to_thread(_drawn, self._held, self._records)
+            except BaseException:
+                self.changed()
+                raise
+            return self._map
+
+    async def _read(self) -> bool:
+        """Takes over what has changed; whether anything has."""
+        there = await self._store.revisions()
+        gone = self._held.keys() - there.keys()
+        stale = [
+            source
+            for source, (revision, _) in there.items()
+            if source not in self._held or self._held[source].part.revision != revision
+        ]
+        for source in gone:
+            del self._held[source]
+        for part in await self._store.load(stale):
+            words = [terms(f"{each.passage.title} {each.passage.text}") for each in part.passages]
+            self._held[part.source] = _Held(part, words)
+        if stale or gone:
+            keys = {
+                mention.key
+                for held in self._held.values()
+                for stored in held.part.passages
+                for mention in stored.mentions
+            }
+            for key in self._records.keys() - keys:
+                del self._records[key]
+            missing = sorted(keys - self._records.keys())
+            self._records.update({each.key: each for each in await self._store.entities(missing)})
+        return bool(stale or gone)
+
+
+def _drawn(held: Mapping[str, _Held], records: Mapping[str, EntityRecord]) -> GraphMap:
+    parts: Sequence[tuple[DocumentPart, Sequence[Counter[str]]]] = list(held.values())
+    return build(parts, records)

@@ -1,0 +1,213 @@
+"""Ingestion: from passages to the graph.
+
+Invariants:
+
+- A document is stored as a whole or not at all; one that was stored with the same content, read in
+  the same way, is left as it is. So a call that is delivered again does nothing twice.
+- Documents are stored in the order of the request, so of two with the same source the later stays.
+- A passage that brings its triples along is not read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from motet.messages import GraphDocument, GraphIngestResult, GraphPassage, Passage, new_id
+from motet.models import Embedder
+from motet_graph import names
+from motet_graph.extraction.port import Extractor, given
+from motet_graph.statements import DocumentPart, Extraction, Mention, StoredPassage, Vector
+from motet_graph.stores.port import EntityRecord, GraphStore
+
+__all__ = ["Ingestion"]
+
+FORMAT = 1
+"""Raised when documents are to be read anew."""
+GROUP = 64
+"""Passages that are read and embedded together, where that many are waiting."""
+AT_ONCE = 4
+"""Passages that are read at once."""
+
+Item = GraphIngestResult.Item
+Progress = Callable[[int], Awaitable[None]]
+
+
+class _Read(NamedTuple):
+    """A document that waits to be stored."""
+
+    document: GraphDocument
+    fingerprint: str
+    replaces: bool
+    extractions: list[Extraction]
+
+
+class Ingestion:
+    """Adds documents to the graph."""
+
+    def __init__(self, store: GraphStore, embedder: Embedder, extractor: Extractor) -> None:
+        self._store = store
+        self._embedder = embedder
+        self._extractor = extractor
+        self._free = asyncio.Semaphore(AT_ONCE)
+
+    async def ingest(
+        self,
+        documents: Sequence[GraphDocument],
+        *,
+        check: Callable[[], None] = lambda: None,
+        progress: Progress | None = None,
+    ) -> GraphIngestResult:
+        """Stores what is new or changed.
+
+        Args:
+            documents: What to store.
+            check: Called now and then; raises to stop.
+            progress: Told the number of documents that are done, when it has grown.
+
+        Raises:
+            FaultError: From the models, the store, or `check`.
+        """
+        known = {source: pair[1] for source, pair in (await self._store.revisions()).items()}
+        items: list[Item] = []
+        for group in _groups(documents):
+            check()
+            waiting: list[_Read] = []
+            for document in group:
+                fingerprint = self._fingerprint(document)
+                if known.get(document.source) == fingerprint:
+                    count = len(document.passages)
+                    items.append(Item(source=document.source, status="unchanged", passages=count))
+                    continue
+                extractions = await self._extracted(document, check)
+                waiting.append(_Read(document, fingerprint, document.source in known, extractions))
+                known[document.source] = fingerprint
+            items += await self._stored(waiting, check)
+            if progress is not None:
+                await progress(len(items))
+        places = {item.source: item for item in items}
+        return GraphIngestResult(items=tuple(places[each.source] for each in documents))
+
+    def _fingerprint(self, document: GraphDocument) -> str:
+        made_by = f"{FORMAT}\n{self._extractor.name}\n{self._embedder.name}\n"
+        return hashlib.sha256((made_by + document.model_dump_json()).encode()).hexdigest()
+
+    async def _extracted(
+        self, document: GraphDocument, check: Callable[[], None]
+    ) -> list[Extraction]:
+        async def one(passage: GraphPassage) -> Extraction:
+            if passage.triples is not None:
+                return given(passage)
+            async with self._free:
+                check()
+                return await self._extractor.extract(passage)
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(passage)) for passage in document.passages]
+        return [task.result() for task in tasks]
+
+    async def _stored(self, waiting: list[_Read], check: Callable[[], None]) -> list[Item]:
+        if not waiting:
+            return []
+        spellings = _spellings(each for read in waiting for each in read.extractions)
+        records = {each.key: each for each in await self._store.entities(sorted(spellings))}
+        texts = {key: name for key, name in spellings.items() if key not in records}
+        wanted = dict.fromkeys(text for read in waiting for text in _texts(read))
+        wanted.update(dict.fromkeys(texts.values()))
+        check()
+        rows = await self._embedder.embed(list(wanted))
+        vectors: dict[str, Vector] = dict(zip(wanted, rows, strict=True))
+        for key, name in texts.items():
+            records[key] = EntityRecord(key, name, vectors[name])
+        items: list[Item] = []
+        for read in waiting:
+            check()
+            part = _part(read, vectors)
+            mentioned = {each.key for stored in part.passages for each in stored.mentions}
+            await self._store.put(part, {key: records[key] for key in mentioned})
+            items.append(
+                Item(
+                    source=part.source,
+                    status="replaced" if read.replaces else "added",
+                    passages=len(part.passages),
+                    entities=len(mentioned),
+                    statements=sum(len(stored.statements) for stored in part.passages),
+                )
+            )
+        return items
+
+
+def _groups(documents: Sequence[GraphDocument]) -> Iterable[list[GraphDocument]]:
+    """Documents in order, in groups of about `GROUP` passages, none twice in a group."""
+    group: list[GraphDocument] = []
+    size = 0
+    for document in documents:
+        if group and (
+            size + len(document.passages) > GROUP
+            or any(each.source == document.source for each in group)
+        ):
+            yield group
+            group, size = [], 0
+        group.append(document)
+        size += len(document.passages)
+    if group:
+        yield group
+
+
+def _spellings(extractions: Iterable[Extraction]) -> dict[str, str]:
+    """For each key the canonical of its spellings."""
+    spelled: dict[str, Counter[str]] = {}
+    for extraction in extractions:
+        for name in extraction.names:
+            spelled.setdefault(names.key(name), Counter())[name] += 1
+    return {key: names.canonical(counts)[0] for key, counts in spelled.items()}
+
+
+def _texts(read: _Read) -> Iterable[str]:
+    """What is embedded of a document beside names."""
+    for passage, extraction in zip(read.document.passages, read.extractions, strict=True):
+        yield _words(passage)
+        yield from (statement.text for statement in extraction.statements)
+
+
+def _words(passage: GraphPassage) -> str:
+    headings = [passage.title, *passage.section]
+    return "\n".join([*(heading for heading in headings if heading), passage.text])
+
+
+def _part(read: _Read, vectors: dict[str, Vector]) -> DocumentPart:
+    key = names.key
+    return DocumentPart(
+        read.document.source,
+        read.fingerprint,
+        new_id(),
+        tuple(
+            StoredPassage(
+                _passage(read.document.source, passage),
+                vectors[_words(passage)],
+                tuple(dict.fromkeys(Mention(key(name), name) for name in extraction.names)),
+                tuple(
+                    (key(each.subject), each.predicate, key(each.object), vectors[each.text])
+                    for each in extraction.statements
+                ),
+                tuple((key(each.name), key(each.other)) for each in extraction.aliases),
+            )
+            for passage, extraction in zip(read.document.passages, read.extractions, strict=True)
+        ),
+    )
+
+
+def _passage(source: str, passage: GraphPassage) -> Passage:
+    return Passage(
+        id=passage.id,
+        source=source,
+        title=passage.title or source,
+        text=passage.text,
+        section=passage.section,
+        position=passage.position,
+        start=passage.start,
+        end=passage.end or passage.start + len(passage.text),
+    )

@@ -1,0 +1,1 @@
+"""Prompt files; see `motet_graph.extraction.prompting`."""

@@ -1,0 +1,1 @@
+"""Read-only Cypher: parsed, checked and written anew before it reaches a database."""

@@ -1,0 +1,267 @@
+"""The Cypher that the store is made of: the same for every server.
+
+Statements of a document are reached through its passages and what they mention, so that no index
+on relations is needed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from motet.messages import Passage
+from motet_graph.statements import DocumentPart, Mention, StoredPassage, Vector
+
+__all__ = [
+    "ENTITIES",
+    "FIND",
+    "FORGET_ENTITIES",
+    "LOAD",
+    "PUT_DOCUMENT",
+    "PUT_ENTITIES",
+    "REMOVE",
+    "REMOVE_DOCUMENTS",
+    "REVISIONS",
+    "SCAN",
+    "WHICH",
+    "packed",
+    "parts_of",
+    "rows_of",
+    "unpacked",
+]
+
+Row = Mapping[str, Any]
+
+REVISIONS = (
+    "MATCH (d:Document) "
+    "RETURN d.source AS source, d.revision AS revision, d.fingerprint AS fingerprint"
+)
+WHICH = "UNWIND $sources AS source MATCH (d:Document {source: source}) RETURN d.source AS source"
+
+FIND = (
+    "UNWIND $sources AS source MATCH (d:Document {source: source})-[:HAS]->(p:Passage) "
+    "OPTIONAL MATCH (p)-[:MENTIONS]->(e:Entity) "
+    "RETURN collect(DISTINCT e.key) AS keys, count(p) AS passages"
+)
+"""Keys of the entities that documents mention, and more than 0 where there is anything of them."""
+
+PUT_ENTITIES = (
+    "UNWIND $rows AS row MERGE (e:Entity {key: row.key}) "
+    "ON CREATE SET e.name = row.name, e.vector = row.vector"
+)
+PUT_DOCUMENT = (
+    "MERGE (d:Document {source: $source}) SET d.fingerprint = $fingerprint, d.revision = $revision"
+)
+_PUT_PASSAGES = (
+    "MATCH (d:Document {source: $source}) UNWIND $rows AS row "
+    "MERGE (p:Passage {key: row.key}) SET p.id = row.id, p.source = $source, "
+    "p.title = row.title, p.text = row.text, p.position = row.position, "
+    "p.detail = row.detail, p.vector = row.vector "
+    "MERGE (d)-[:HAS]->(p)"
+)
+_PUT_MENTIONS = (
+    "UNWIND $rows AS row MATCH (p:Passage {key: row.passage}) MATCH (e:Entity {key: row.key}) "
+    "MERGE (p)-[m:MENTIONS {name: row.name}]->(e)"
+)
+_PUT_STATEMENTS = (
+    "UNWIND $rows AS row MATCH (s:Entity {key: row.subject}) MATCH (o:Entity {key: row.object}) "
+    "MERGE (s)-[r:RELATES {passage: row.passage, predicate: row.predicate}]->(o) "
+    "SET r.source = $source, r.vector = row.vector"
+)
+_PUT_ALIASES = (
+    "UNWIND $rows AS row MATCH (s:Entity {key: row.one}) MATCH (o:Entity {key: row.other}) "
+    "MERGE (s)-[r:SAME_AS {passage: row.passage}]->(o) SET r.source = $source"
+)
+
+REMOVE = (
+    (
+        "UNWIND $sources AS source "
+        "MATCH (d:Document {source: source})-[:HAS]->(p:Passage)-[:MENTIONS]->(e:Entity)"
+        "-[r:RELATES]->() WHERE r.passage = p.key DELETE r"
+    ),
+    (
+        "UNWIND $sources AS source "
+        "MATCH (d:Document {source: source})-[:HAS]->(p:Passage)-[:MENTIONS]->(e:Entity)"
+        "-[r:SAME_AS]->() WHERE r.passage = p.key DELETE r"
+    ),
+    (
+        "UNWIND $sources AS source MATCH (d:Document {source: source})-[:HAS]->(p:Passage) "
+        "DETACH DELETE p"
+    ),
+)
+"""Removes what documents have, all but their entities."""
+
+REMOVE_DOCUMENTS = "UNWIND $sources AS source MATCH (d:Document {source: source}) DETACH DELETE d"
+
+FORGET_ENTITIES = "UNWIND $keys AS key MATCH (e:Entity {key: key}) WHERE NOT (e)--() DELETE e"
+"""Removes those of the entities that nothing mentions. It does not detach: what another
+transaction has just begun to mention makes this one fail and try again."""
+
+LOAD = (
+    (
+        "UNWIND $sources AS source MATCH (d:Document {source: source}) "
+        "RETURN d.source AS source, d.revision AS revision, d.fingerprint AS fingerprint"
+    ),
+    (
+        "UNWIND $sources AS source MATCH (d:Document {source: source})-[:HAS]->(p:Passage) "
+        "RETURN source, p.key AS key, p.id AS id, p.title AS title, p.text AS text, "
+        "p.position AS position, p.detail AS detail, p.vector AS vector"
+    ),
+    (
+        "UNWIND $sources AS source "
+        "MATCH (d:Document {source: source})-[:HAS]->(p:Passage)-[m:MENTIONS]->(e:Entity) "
+        "RETURN p.key AS passage, e.key AS key, m.name AS name"
+    ),
+    (
+        "UNWIND $sources AS source "
+        "MATCH (d:Document {source: source})-[:HAS]->(p:Passage)-[:MENTIONS]->(s:Entity)"
+        "-[r:RELATES]->(o:Entity) WHERE r.passage = p.key "
+        "RETURN r.passage AS passage, s.key AS subject, r.predicate AS predicate, "
+        "o.key AS object, r.vector AS vector"
+    ),
+    (
+        "UNWIND $sources AS source "
+        "MATCH (d:Document {source: source})-[:HAS]->(p:Passage)-[:MENTIONS]->(s:Entity)"
+        "-[r:SAME_AS]->(o:Entity) WHERE r.passage = p.key "
+        "RETURN r.passage AS passage, s.key AS one, o.key AS other"
+    ),
+)
+"""Documents, passages, mentions, statements and aliases of some sources."""
+
+SCAN = (
+    (
+        "MATCH (s:Entity)-[r:RELATES]->(o:Entity) "
+        "RETURN r.source AS source, r.passage AS passage, s.key AS subject, "
+        "r.predicate AS predicate, o.key AS object, r.vector AS vector"
+    ),
+    (
+        "MATCH (s:Entity)-[r:SAME_AS]->(o:Entity) "
+        "RETURN r.source AS source, r.passage AS passage, s.key AS one, o.key AS other"
+    ),
+)
+"""Every statement and alias: what the last two of `LOAD` give, cheaper where most are wanted."""
+
+ENTITIES = (
+    "UNWIND $keys AS key MATCH (e:Entity {key: key}) "
+    "RETURN e.key AS key, e.name AS name, e.vector AS vector"
+)
+
+
+def rows_of(part: DocumentPart) -> dict[str, list[dict[str, Any]]]:
+    """What is put of a document: rows for each statement, in the order of putting."""
+    passages: list[dict[str, Any]] = []
+    mentions: list[dict[str, Any]] = []
+    statements: list[dict[str, Any]] = []
+    aliases: list[dict[str, Any]] = []
+    for stored in part.passages:
+        passage = stored.passage
+        key = f"{part.source}\n{passage.id}"
+        passages.append(
+            {
+                "key": key,
+                "id": passage.id,
+                "title": passage.title,
+                "text": passage.text,
+                "position": passage.position,
+                "detail": json.dumps([passage.section, passage.start, passage.end]),
+                "vector": packed(stored.vector),
+            }
+        )
+        mentions += [
+            {"passage": key, "key": each.key, "name": each.name} for each in stored.mentions
+        ]
+        statements += [
+            {
+                "passage": key,
+                "subject": subject,
+                "predicate": predicate,
+                "object": obj,
+                "vector": packed(vector),
+            }
+            for subject, predicate, obj, vector in stored.statements
+        ]
+        aliases += [{"passage": key, "one": one, "other": other} for one, other in stored.aliases]
+    return {
+        _PUT_PASSAGES: passages,
+        _PUT_MENTIONS: mentions,
+        _PUT_STATEMENTS: statements,
+        _PUT_ALIASES: aliases,
+    }
+
+
+def parts_of(
+    documents: Iterable[Row],
+    passages: Iterable[Row],
+    mentions: Iterable[Row],
+    statements: Iterable[Row],
+    aliases: Iterable[Row],
+) -> list[DocumentPart]:
+    """Documents from the rows of `LOAD`."""
+    mentioned: dict[str, list[Mention]] = defaultdict(list)
+    for each in mentions:
+        mentioned[each["passage"]].append(Mention(each["key"], each["name"]))
+    # A statement is met once for each spelling of its subject in the passage.
+    stated: dict[str, dict[tuple[str, str, str], Vector | None]] = defaultdict(dict)
+    for each in statements:
+        key = each["subject"], each["predicate"], each["object"]
+        stated[each["passage"]][key] = unpacked(each["vector"])
+    same: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for each in aliases:
+        same[each["passage"]].append((each["one"], each["other"]))
+    held: dict[str, list[StoredPassage]] = defaultdict(list)
+    for each in passages:
+        place = each["key"]
+        held[each["source"]].append(
+            StoredPassage(
+                _passage(each),
+                unpacked(each["vector"]),
+                tuple(sorted(mentioned[place], key=lambda mention: (mention.key, mention.name))),
+                tuple((*row, vector) for row, vector in sorted(stated[place].items(), key=_row)),
+                tuple(sorted(set(same[place]))),
+            )
+        )
+    return [
+        DocumentPart(
+            each["source"],
+            each["fingerprint"],
+            each["revision"],
+            tuple(sorted(held[each["source"]], key=_place)),
+        )
+        for each in documents
+    ]
+
+
+def _row(item: tuple[tuple[str, str, str], Vector | None]) -> tuple[str, str, str]:
+    return item[0]
+
+
+def _place(stored: StoredPassage) -> tuple[int, str]:
+    return stored.passage.position, stored.passage.id
+
+
+def _passage(row: Row) -> Passage:
+    section, start, end = json.loads(row["detail"])
+    return Passage(
+        id=row["id"],
+        source=row["source"],
+        title=row["title"],
+        text=row["text"],
+        section=tuple(section),
+        position=row["position"],
+        start=start,
+        end=end,
+    )
+
+
+def packed(vector: Vector | None) -> bytes | None:
+    """A vector as a property: half precision, which costs a cosine about 0.0005."""
+    return None if vector is None else vector.astype("<f2").tobytes()
+
+
+def unpacked(stored: bytes | None) -> Vector | None:
+    """A vector from a property."""
+    return None if stored is None else np.frombuffer(stored, "<f2").astype(np.float32)

@@ -1,0 +1,33 @@
+"""Neo4j, 5 and later.
+
+It keeps transactions that were opened for reading from writing (Neo4j Operations Manual, "Access
+modes"), so one user is enough.
+"""
+
+from __future__ import annotations
+
+from motet_graph.stores.dialect import Dialect
+
+__all__ = ["NEO4J"]
+
+NEO4J = Dialect(
+    name="Neo4j",
+    schema=(
+        (
+            "CREATE CONSTRAINT document_source IF NOT EXISTS "
+            "FOR (d:Document) REQUIRE d.source IS UNIQUE"
+        ),
+        "CREATE CONSTRAINT passage_id IF NOT EXISTS FOR (p:Passage) REQUIRE p.key IS UNIQUE",
+        "CREATE CONSTRAINT entity_key IF NOT EXISTS FOR (e:Entity) REQUIRE e.key IS UNIQUE",
+    ),
+    # Two transactions that make one node at once: the second finds it when it tries again.
+    transient=frozenset({"Neo.ClientError.Schema.ConstraintValidationFailed"}),
+    timed_out=frozenset(
+        {
+            "Neo.ClientError.Transaction.TransactionTimedOut",
+            "Neo.ClientError.Transaction.TransactionTimedOutClientConfiguration",
+        }
+    ),
+    enforces_access_mode=True,
+    isolates=True,
+)

@@ -1,0 +1,94 @@
+"""The port of graph stores: what is the same whichever server keeps the graph.
+
+The graph has documents, passages and entities:
+
+    (:Document {source})-[:HAS]->(:Passage {id})-[:MENTIONS {name}]->(:Entity {key, name})
+    (:Entity)-[:RELATES {predicate, passage, source}]->(:Entity)
+    (:Entity)-[:SAME_AS {passage, source}]->(:Entity)
+
+Invariants, held by one test class that runs against every server:
+
+- One node an entity: its key is unique, however many workers write at once.
+- A document is its source. `put` replaces all of it in one transaction, and putting the same again
+  changes nothing.
+- After `put` or `delete` nothing of the version before is left: no passage, no statement, no alias,
+  and no entity that nothing mentions.
+- What reads never writes: a query runs as a user, or in a transaction, that the server keeps from
+  writing.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from motet_graph.statements import DocumentPart, Vector
+
+__all__ = ["EntityRecord", "GraphStore", "Rows"]
+
+
+class EntityRecord(NamedTuple):
+    """An entity's node."""
+
+    key: str
+    name: str
+    """The first spelling that was stored."""
+    vector: Vector | None
+    """Embedding of that spelling."""
+
+
+class Rows(NamedTuple):
+    """What a query gave."""
+
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+    """As JSON."""
+    truncated: bool
+
+
+class GraphStore(ABC):
+    """Documents, passages, entities and what is stated of them."""
+
+    @abstractmethod
+    async def put(self, part: DocumentPart, entities: Mapping[str, EntityRecord]) -> None:
+        """Adds a document, or replaces the version that is there.
+
+        Args:
+            part: The document.
+            entities: Every entity that it mentions, by key.
+
+        Raises:
+            FaultError: `unavailable`, to be tried again.
+        """
+
+    @abstractmethod
+    async def delete(self, sources: Sequence[str]) -> set[str]:
+        """Removes documents; returns those that were there."""
+
+    @abstractmethod
+    async def revisions(self) -> dict[str, tuple[str, str]]:
+        """Revision and fingerprint of every document, by source."""
+
+    @abstractmethod
+    async def load(self, sources: Sequence[str]) -> list[DocumentPart]:
+        """Documents as they were put; one that is not there is left out."""
+
+    @abstractmethod
+    async def entities(self, keys: Sequence[str]) -> list[EntityRecord]:
+        """Those of the entities that are there."""
+
+    @abstractmethod
+    async def query(
+        self, statement: str, parameters: Mapping[str, Any], *, limit: int, timeout_s: float
+    ) -> Rows:
+        """The rows of a checked query.
+
+        Raises:
+            FaultError: `invalid_input` where the server does not take it, `deadline_exceeded` when
+                it took too long, or `unavailable`.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Ends the connections."""
