@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pytest
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
@@ -29,6 +27,7 @@ from motet.telemetry import names, setup
 from motet.testing import ScriptedModel, TestMesh, assert_tree
 from motet_evaluator.app import agent as evaluator
 from motet_evaluator.settings import EvaluatorSettings
+from tests.embedder import LetterEmbedder
 
 TEXT = "The tower is 38 metres high. It was finished in 1902."
 OTHER = "The ferry leaves at noon."
@@ -38,18 +37,6 @@ def passage(name: str, text: str) -> Passage:
     return Passage(
         id=name, source=f"{name}.md", title=name, text=text, position=0, start=0, end=len(text)
     )
-
-
-class LetterEmbedder:
-    """Texts with like letters are near to each other."""
-
-    name = "fake:letters"
-    dimension = 26
-
-    async def embed(self, texts: Sequence[str]) -> np.ndarray[Any, Any]:
-        counts = [[1 + text.lower().count(chr(97 + n)) for n in range(26)] for text in texts]
-        vectors = np.array(counts, np.float32)
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 def context(**more: Any) -> dict[str, Any]:

@@ -6,11 +6,8 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
 from motet.errors import FaultError
@@ -32,24 +29,13 @@ from motet.messages import (
 )
 from motet.testing.mesh import TestMesh
 from motet_graph.app import agent
+from tests.embedder import LetterEmbedder
 
 TEXTS = {
     "tower": "The Harbour Tower was designed by Ada Brown.",
     "brown": "Ada Brown was born in Oslo.",
     "oslo": "Oslo is the capital of Norway.",
 }
-
-
-class LetterEmbedder:
-    """Texts with like letters are near to each other."""
-
-    name = "fake:letters"
-    dimension = 26
-
-    async def embed(self, texts: Sequence[str]) -> np.ndarray[Any, Any]:
-        counts = [[1 + text.lower().count(chr(97 + n)) for n in range(26)] for text in texts]
-        vectors = np.array(counts, np.float32).reshape(-1, 26)
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 @pytest.fixture

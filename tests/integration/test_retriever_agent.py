@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
 import pytest
 
 from motet.errors import FaultError
@@ -23,20 +20,9 @@ from motet.messages import (
 )
 from motet.testing.mesh import TestMesh
 from motet_retriever.app import agent
+from tests.embedder import LetterEmbedder
 
 LEASE = "# Lease\n\nThe rent is 900 euros a month.\n\n# Term\n\nIt ends on 1 May 2027.\n"
-
-
-class LetterEmbedder:
-    """Texts with like letters are near to each other."""
-
-    name = "fake:letters"
-    dimension = 26
-
-    async def embed(self, texts: Sequence[str]) -> np.ndarray[Any, Any]:
-        counts = [[1 + text.lower().count(chr(97 + n)) for n in range(26)] for text in texts]
-        vectors = np.array(counts, np.float32)
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 @pytest.fixture
