@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-NAMES = ("consume", "faithfulness", "hop", "multihop", "speech")
+NAMES = ("chaos", "consume", "faithfulness", "hop", "multihop", "speech")
 
 
 def machine() -> dict[str, Any]:

@@ -14,7 +14,8 @@ The last line is one JSON object. `submitted` is the sum of `succeeded`, `failed
 - duplicated_outcomes: a call or a task with more than one outcome, or a changed terminal state.
 - duplicated_effects: one effect that was applied twice outside, where keys are honoured.
 - stuck: a task without a terminal state after the drain, or a work queue that is not empty.
-- broken_traces: a task whose spans do not hang from one root.
+- broken_traces: a task whose spans do not hang from one root. A span that its process did not live
+  to end counts as it stands in the process' journal, without an end.
 """
 
 from __future__ import annotations
@@ -24,15 +25,17 @@ import asyncio
 import sys
 import tempfile
 import time
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from benchmarks.chaos.agents import OUTSIDE, SLOW
+from benchmarks.chaos.agents import AGENTS, OUTSIDE, SLOW
 from benchmarks.chaos.audit import Audit, keep_revisions
 from benchmarks.chaos.parts import Parts
-from benchmarks.chaos.plan import PARTS, FaultPlan, Plan, TaskPlan
-from motet.bus import Bus, TaskBook, provision
+from benchmarks.chaos.plan import KILLABLE, FaultPlan, Plan, TaskPlan
+from motet.bus import Bus, provision
 from motet.client import Motet
 from motet.errors import FaultError
 from motet.messages import Task
@@ -42,12 +45,18 @@ from motet.telemetry import setup
 ACK_WAIT_S = 3.0
 READY_WITHIN_S = 30.0
 TOLD_EVERY_S = 5.0
+TOLD_PROBLEMS = 50
+MIN_S = 10.0
+"""The shortest time in which tasks are submitted and faults happen."""
+
+T = TypeVar("T")
 
 
 class Run:
     """One run of a plan."""
 
     def __init__(self, plan: Plan, parts: Parts, bus: Bus, direct: Bus) -> None:
+        """`bus` is the client's, and suffers; `direct` looks at the server past every line."""
         self._plan = plan
         self._parts = parts
         self._bus = bus
@@ -58,17 +67,153 @@ class Run:
         """Tasks that the mesh has acknowledged."""
 
     async def suffer(self) -> None:
-        """Submits all tasks while all faults happen; returns when the last fault is over."""
+        """Submits all tasks while all faults happen."""
         self._began = time.monotonic()
-        async with asyncio.timeout(None), asyncio.TaskGroup() as group:
-            for fault in self._plan.faults:
-                group.create_task(self._fault(fault))
-            for task in self._plan.tasks:
-                group.create_task(self._submit(task))
-            teller = group.create_task(self._tell())
-            await self._all_accepted(group, teller)
+        teller = asyncio.create_task(self._tell())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for fault in self._plan.faults:
+                    group.create_task(self._fault(fault))
+                for task in self._plan.tasks:
+                    group.create_task(self._submit(task))
+        finally:
+            teller.cancel()
+            await asyncio.gather(teller, return_exceptions=True)
 
-    async def _all_accepted(
-        self, group: asyncio.TaskGroup, teller: asyncio.Task[None]
-    ) -> None:
-        raise NotImplementedError
+    async def drain(self, within_s: float) -> float:
+        """Waits until the work queues are empty, `within_s` at most; gives the seconds."""
+        began = time.monotonic()
+        # A server tells nobody how many messages it holds.
+        while time.monotonic() < began + within_s and any(  # noqa: ASYNC110
+            await self._waiting()
+        ):
+            await asyncio.sleep(0.5)
+        return time.monotonic() - began
+
+    async def _fault(self, fault: FaultPlan) -> None:
+        await self._moment(fault.at_s)
+        await self._parts.suffer(fault)
+
+    async def _submit(self, task: TaskPlan) -> None:
+        await self._moment(task.at_s)
+        wanted = Task(
+            id=task.id,
+            goal=task.shape,
+            labels={"shape": task.shape},
+            deadline_s=task.deadline_s,
+        )
+        # Submitting again under the same id is what a client does whose server was away.
+        with self._bus.tracer.span("chaos task"):
+            handle = await self._insistently(lambda: self._motet.submit(wanted))
+        self.accepted.append(task)
+        if task.cancel_after_s is not None:
+            await asyncio.sleep(task.cancel_after_s)
+            await self._insistently(handle.cancel)
+
+    async def _insistently(self, action: Callable[[], Awaitable[T]]) -> T:
+        while True:
+            try:
+                return await action()
+            except FaultError as error:
+                if not error.fault.retryable:
+                    raise
+
+    async def _moment(self, at_s: float) -> None:
+        await asyncio.sleep(max(0.0, self._began + at_s - time.monotonic()))
+
+    async def _waiting(self) -> tuple[int, int]:
+        topology = self._direct.topology
+        tasks, calls = [
+            await self._direct.patiently(
+                partial(self._direct.js.stream_info, topology.stream(name)), "The queues"
+            )
+            for name in ("TASKS", "CALLS")
+        ]
+        return tasks.state.messages, calls.state.messages
+
+    async def _tell(self) -> None:
+        while True:
+            await asyncio.sleep(TOLD_EVERY_S)
+            with suppress(FaultError):
+                tasks, calls = await self._waiting()
+                _say(
+                    f"{time.monotonic() - self._began:.0f} s: {len(self.accepted)} accepted, "
+                    f"{tasks} tasks and {calls} calls under way, "
+                    f"{self._parts.faults.total()} faults"
+                )
+
+
+def _say(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
+
+
+async def _measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    plan = Plan.of(
+        options.tasks,
+        options.seed,
+        over_s=max(MIN_S, options.tasks / options.rate),
+        every_s=options.every_s,
+        ack_wait_s=ACK_WAIT_S,
+    )
+    effects, spans = folder / "effects.jsonl", folder / "spans"
+    async with AsyncExitStack() as stack:
+        parts = await stack.enter_async_context(Parts(folder))
+        settings = Settings(nats_url=parts.server.url, data_dir=folder, spans_dir=spans)
+        far = settings.model_copy(update={"nats_url": parts.client_line.url})
+        telemetry = setup("client", settings)
+        stack.push_async_callback(telemetry.shutdown)
+        direct = await stack.enter_async_context(Bus.open(settings, telemetry, client="audit"))
+        await provision(direct.js, direct.topology)
+        await keep_revisions(direct)
+        bus = await stack.enter_async_context(Bus.open(far, telemetry))
+        async with parts.agents(_environment(folder, effects)):
+            missing = await Motet(direct).wait_for_agents(set(AGENTS), READY_WITHIN_S)
+            if missing:
+                raise SystemExit(f"agents did not start: {sorted(missing)}")
+            run = Run(plan, parts, bus, direct)
+            await run.suffer()
+            drained_s = await run.drain(options.drain_s + options.tasks / options.rate)
+        telemetry.flush()
+        audit = await Audit.of(direct, run.accepted, effects, spans)
+        for problem in audit.problems[:TOLD_PROBLEMS]:
+            _say(problem)
+        _say(
+            f"seed {options.seed}: {dict(parts.faults)}, drained in {drained_s:.1f} s, "
+            f"{parts.unexpected_ends} agents ended by themselves; everything is in {folder}"
+        )
+        return audit.figures(len(run.accepted), {part: parts.kills[part] for part in KILLABLE})
+
+
+def _environment(folder: Path, effects: Path) -> dict[str, str]:
+    return {
+        "MOTET_DATA_DIR": str(folder),
+        "MOTET_SPANS_DIR": str(folder / "spans"),
+        "MOTET_ACK_WAIT_S": str(ACK_WAIT_S),
+        "MOTET_TASK_DEADLINE_S": "86400",
+        # Attempts that end by a kill count too, and here nearly all do.
+        "MOTET_MAX_ATTEMPTS": "50",
+        "MOTET_RETRY_DELAY_S": "0.2",
+        "MOTET_RETRY_DELAY_MAX_S": "1",
+        "MOTET_LOG_LEVEL": "warning",
+        OUTSIDE: str(effects),
+        SLOW: str(ACK_WAIT_S * 1.2),
+    }
+
+
+def run(arguments: list[str], data: Path | None) -> dict[str, Any]:
+    """Runs the benchmark and returns its figures."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks chaos", description=__doc__)
+    parser.add_argument("--tasks", type=int, default=500, help="how many tasks are submitted")
+    parser.add_argument("--seed", type=int, default=1, help="what all tasks and faults come from")
+    parser.add_argument("--rate", type=float, default=20, help="tasks submitted a second")
+    parser.add_argument("--every-s", type=float, default=1, help="seconds between two faults")
+    parser.add_argument("--drain-s", type=float, default=60, help="seconds after the last fault")
+    parser.add_argument("--keep", type=Path, help="keep logs, streams and spans in this folder")
+    if data is not None:
+        parser.error("this benchmark takes no --data")
+    options = parser.parse_args(arguments)
+    if options.keep is not None:
+        options.keep.mkdir(parents=True)
+        return asyncio.run(_measure(options, options.keep))
+    with tempfile.TemporaryDirectory(prefix="motet-chaos-") as folder:
+        return asyncio.run(_measure(options, Path(folder)))

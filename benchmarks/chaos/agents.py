@@ -1,4 +1,4 @@
-"""The agents of the chaos benchmark, each a process: `python -m benchmarks.chaos.agents NAME`.
+"""The agents of the chaos benchmark, each a process: `python -m benchmarks.chaos NAME`.
 
 `conductor` takes tasks and delegates by their shape, `branch` delegates further, `hand` acts on the
 outside. The outside is a file that honours idempotency keys, see `Outside`.
@@ -10,7 +10,7 @@ import asyncio
 import fcntl
 import json
 import os
-import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -47,21 +47,23 @@ class Outside:
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        self._turn = threading.Lock()
         self._known: set[str] = set()
         self._read = 0
 
     def apply(self, key: str, task: str, name: str) -> None:
         """Applies an effect unless its key has been; it is on the disk when this returns."""
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-        try:
-            torn = self._catch_up()
-            if key in self._known:
-                return
-            line = json.dumps({"key": key, "task": task, "name": name, "by": os.getpid()})
-            os.write(self._file, b"\n" * torn + line.encode() + b"\n")
-            os.fsync(self._file)
-        finally:
-            fcntl.flock(self._file, fcntl.LOCK_UN)
+        with self._turn:
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            try:
+                torn = self._catch_up()
+                if key in self._known:
+                    return
+                line = json.dumps({"key": key, "task": task, "name": name, "by": os.getpid()})
+                os.write(self._file, b"\n" * torn + line.encode() + b"\n")
+                os.fsync(self._file)
+            finally:
+                fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def _catch_up(self) -> bool:
         """Reads what is new; True when it ends in half a line, of a writer that was killed."""
@@ -90,17 +92,8 @@ def hand() -> Agent:
     outside = Outside(Path(os.environ[OUTSIDE]))
 
     async def act(request: Order, call: Call) -> Done:
-        # One thread an agent process takes the lock: `asyncio.to_thread` would let several wait.
-        await asyncio.to_thread(outside_once, request, call)
+        await asyncio.to_thread(outside.apply, call.idempotency_key, call.task, request.name)
         return Done(name=request.name)
-
-    def outside_once(request: Order, call: Call) -> None:
-        with turn:
-            outside.apply(call.idempotency_key, call.task, request.name)
-
-    import threading
-
-    turn = threading.Lock()
 
     @agent.skill("act", "Acts at once.", side_effects=True)
     async def at_once(request: Order, call: Call) -> Done:
@@ -118,11 +111,11 @@ def hand() -> Agent:
         return await act(request, call)
 
     @agent.skill("refuse", "Never acts.")
-    async def refuse(request: Order, call: Call) -> Done:
-        raise FaultError.of("refused", "This is not done.")
+    async def refuse(request: Order) -> Done:
+        raise FaultError.of("refused", f"{request.name!r} is not done.")
 
     @agent.skill("hang", "Works for ever.")
-    async def hang(request: Order, call: Call) -> Done:
+    async def hang(request: Order) -> Done:
         await asyncio.sleep(FOR_EVER_S)
         return Done(name=request.name)
 
@@ -188,6 +181,3 @@ def conductor() -> Agent:
 
 
 AGENTS = {"conductor": conductor, "branch": branch, "hand": hand}
-
-if __name__ == "__main__":
-    AGENTS[sys.argv[1]]().run()

@@ -10,7 +10,8 @@ import asyncio
 import signal
 import sys
 from collections import Counter
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -31,7 +32,7 @@ class _AgentPart:
         agent = name.partition("-")[0]
         self._spec = ProcessSpec(
             name,
-            (sys.executable, "-m", "benchmarks.chaos.agents", agent),
+            (sys.executable, "-m", "benchmarks.chaos", agent),
             folder / "logs" / f"{name}.log",
             {**env, "MOTET_NATS_URL": line.url},
         )
@@ -104,14 +105,17 @@ class Parts:
     ) -> None:
         await self._stack.aclose()
 
-    async def start_agents(self, env: dict[str, str]) -> None:
-        """Starts every agent; the streams must be there."""
-        owner = await self._stack.enter_async_context(ProcessOwner(grace_s=15))
-        for name in AGENT_PARTS:
-            line = await self._stack.enter_async_context(Line.to(self.server.url))
-            part = self._agents[name] = _AgentPart(owner, name, line, self._folder, env)
-            await part.start()
-            self._stack.push_async_callback(part.stop)
+    @asynccontextmanager
+    async def agents(self, env: dict[str, str]) -> AsyncGenerator[None]:
+        """Runs every agent, and ends each in order; the streams must be there."""
+        async with AsyncExitStack() as stack:
+            lines = [await stack.enter_async_context(Line.to(self.server.url)) for _ in AGENT_PARTS]
+            owner = await stack.enter_async_context(ProcessOwner(grace_s=15))
+            for name, line in zip(AGENT_PARTS, lines, strict=True):
+                part = self._agents[name] = _AgentPart(owner, name, line, self._folder, env)
+                await part.start()
+                stack.push_async_callback(part.stop)
+            yield
 
     @property
     def unexpected_ends(self) -> int:

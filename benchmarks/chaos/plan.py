@@ -13,12 +13,13 @@ from typing import Literal
 
 from motet.messages import TaskState
 
-__all__ = ["AGENT_PARTS", "PARTS", "SHAPES", "FaultPlan", "Plan", "Shape", "TaskPlan"]
+__all__ = ["AGENT_PARTS", "KILLABLE", "PARTS", "SHAPES", "FaultPlan", "Plan", "Shape", "TaskPlan"]
 
 AGENT_PARTS = tuple(f"{agent}-{n}" for agent in ("conductor", "branch", "hand") for n in (1, 2))
 """Two replicas of each agent."""
-PARTS = (*AGENT_PARTS, "client", "nats")
-"""Everything that can fail; the client's line only, since it is the benchmark's own process."""
+KILLABLE = (*AGENT_PARTS, "nats")
+PARTS = (*KILLABLE, "client")
+"""Everything that can fail; the client's line only, since its process is the benchmark's."""
 
 Fault = Literal["kill", "pause", "cut", "slow"]
 
@@ -117,7 +118,7 @@ class Plan:
 
 
 def _fault(chance: random.Random, at_s: float, ack_wait_s: float) -> FaultPlan:
-    part = chance.choices(PARTS, [3] * len(AGENT_PARTS) + [1, 3])[0]
+    part = chance.choices(PARTS, [3] * len(KILLABLE) + [1])[0]
     match part:
         case "nats":
             kinds: list[Fault] = ["kill", "pause"]
