@@ -25,7 +25,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from motet.call import Call
 from motet.errors import MotetError
-from motet.messages import AgentCard, SkillCard, SkillExample
+from motet.messages import AgentCard, Question, SkillCard, SkillExample
 
 __all__ = ["Agent", "Call", "FinishedFunction", "Skill", "TaskFunction"]
 
@@ -47,6 +47,8 @@ class Skill:
     max_attempts: int | None
     concurrency: int | None
     timeout_s: float | None
+    approval: Question | None = None
+    """What a person is asked before it runs."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,7 @@ class Agent:
         max_attempts: int | None = None,
         concurrency: int | None = None,
         timeout_s: float | None = None,
+        approval: str | Question | None = None,
     ) -> Callable[[F], F]:
         """Declares a skill: `async def name(request: Model, call: Call, …) -> Model`.
 
@@ -127,6 +130,9 @@ class Agent:
             max_attempts: Deliveries before a call becomes a dead letter; None takes the mesh's.
             concurrency: Calls at once in one process; None takes the mesh's.
             timeout_s: Seconds that one attempt may take; None leaves it to the deadline.
+            approval: What a person is asked, with the input shown, before it runs: a sentence, or a
+                `Question` of the kind `approval` with its time-out and default. Whoever replies may
+                edit the input; a no ends the call with the terminal fault `rejected`.
 
         Raises:
             MotetError: The skill is declared twice, or its signature does not fit.
@@ -137,6 +143,7 @@ class Agent:
                 raise MotetError(f"Skill '{self.name}.{name}' is declared twice.")
             request, response = _signature(function, f"{self.name}.{name}")
             try:
+                question = _approval(approval)
                 card = SkillCard(
                     name=name,
                     description=description,
@@ -147,13 +154,14 @@ class Agent:
                     side_effects=side_effects,
                     typical_s=typical_s,
                     cost_usd=cost_usd,
+                    approval=None if question is None else question.prompt,
                 )
             except ValidationError as error:
                 raise MotetError(
                     f"Skill '{self.name}.{name}' is declared wrongly: {error}"
                 ) from None
             self.skills[name] = Skill(
-                card, function, request, response, max_attempts, concurrency, timeout_s
+                card, function, request, response, max_attempts, concurrency, timeout_s, question
             )
             return function
 
@@ -230,6 +238,13 @@ class Agent:
         from motet.runtime import main
 
         main(self)
+
+
+def _approval(asked: str | Question | None) -> Question | None:
+    question = Question(kind="approval", prompt=asked) if isinstance(asked, str) else asked
+    if question is not None and question.kind != "approval":
+        raise MotetError(f"A skill's approval is a question of the kind 'approval': {asked!r}.")
+    return question
 
 
 def _signature(function: Callable[..., Any], name: str) -> tuple[type[BaseModel], Any]:

@@ -27,8 +27,11 @@ from motet.messages import (
     CallStarted,
     CancelRequest,
     DeadLetter,
+    PersonAsked,
+    PersonReplied,
     PlanMade,
     Progress,
+    Reply,
     StateChanged,
     Task,
     TaskScored,
@@ -37,7 +40,17 @@ from motet.settings import Settings
 
 __all__ = ["document", "installed_agents"]
 
-_EVENTS = (StateChanged, PlanMade, CallStarted, CallRetried, CallFinished, Progress, TaskScored)
+_EVENTS = (
+    StateChanged,
+    PlanMade,
+    CallStarted,
+    CallRetried,
+    CallFinished,
+    Progress,
+    PersonAsked,
+    PersonReplied,
+    TaskScored,
+)
 
 
 def installed_agents() -> list[Agent]:
@@ -54,6 +67,7 @@ def document(agents: Iterable[Agent]) -> dict[str, Any]:
     calls = JStream(topology.stream("CALLS"), declare=False)
     _receives(broker, topology.task_submit, tasks, Task, "A task is submitted.")
     _receives(broker, topology.task_cancel, tasks, CancelRequest, "A task is cancelled.")
+    _receives(broker, topology.task_resume, tasks, Reply, "A person has replied to a question.")
     for agent in agents:
         for name, skill in sorted(agent.skills.items()):
             _serves(broker, topology.call(agent.name, name), calls, skill)

@@ -19,17 +19,32 @@ from typing import Any, TypeVar, overload
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from motet.bus import Blobs, Bucket, Bus, Caller, Cancellations, Events, Registry, TaskBook, Work
-from motet.errors import FaultError
+from motet.bus import (
+    Approvals,
+    Blobs,
+    Bucket,
+    Bus,
+    CallContext,
+    Caller,
+    Cancellations,
+    Events,
+    Registry,
+    TaskBook,
+    Work,
+)
+from motet.errors import FaultError, Suspended
 from motet.messages import (
     AgentCard,
     Budget,
     CallFinished,
+    CallResult,
     CallStarted,
     Evaluation,
     Event,
     FaultType,
     Progress,
+    Question,
+    Reply,
     TaskRecord,
     TaskState,
     Usage,
@@ -55,6 +70,7 @@ class Mesh:
     cancellations: Cancellations
     blobs: Blobs
     book: TaskBook
+    approvals: Approvals
 
 
 class Call:
@@ -240,9 +256,14 @@ class Call:
 
         Raises:
             FaultError: The fault with which the call ended.
+            Suspended: It has no outcome before a person has replied.
         """
         self.check()
         context = self._work.context
+        if context.resumed:
+            earlier = await self._mesh.caller.standing(self._child(step))
+            if earlier is not None:
+                return _read(earlier, output, skill)
         if context.budget.depth is not None and context.depth + 1 > context.budget.depth:
             raise FaultError.of(
                 FaultType.DEPTH_EXCEEDED,
@@ -254,12 +275,7 @@ class Call:
         spent = self._work.usage + _ONE_CALL
         self._check_budget(spent)
         self._work.usage = spent
-        child = context.child(
-            step,
-            deadline=None if timeout_s is None else time.time() + timeout_s,
-            budget=_smaller(self.budget, budget),
-            fresh=self.attempt == 1,
-        )
+        child = self._child(step, timeout_s, budget)
         started = time.monotonic()
         if context.watched:
             await self._mesh.events.publish(
@@ -272,7 +288,7 @@ class Call:
                     step=step,
                 )
             )
-        result = await self._mesh.caller.call(skill, request, child, step=step)
+        result = await self._issue(skill, request, child, step)
         self._work.usage = self._work.usage + result.usage
         if context.watched:
             await self._mesh.events.publish(
@@ -286,9 +302,70 @@ class Call:
                     usage=result.usage,
                 )
             )
-        if result.fault is not None:
-            raise FaultError(result.fault)
-        return read_output(result.output, output, skill)
+        return _read(result, output, skill)
+
+    def _child(
+        self, step: str, timeout_s: float | None = None, budget: Budget | None = None
+    ) -> CallContext:
+        context = self._work.context
+        return context.child(
+            step,
+            deadline=None if timeout_s is None else time.time() + timeout_s,
+            budget=_smaller(self.budget, budget),
+            fresh=self.attempt == 1 and not context.resumed,
+        )
+
+    async def _issue(
+        self, skill: str, request: BaseModel | Mapping[str, Any], child: CallContext, step: str
+    ) -> CallResult:
+        suspension, caller = self._work.suspension, self._mesh.caller
+        if suspension is None:
+            return await caller.call(skill, request, child, step=step)
+        try:
+            with suspension.running():
+                return await caller.call(skill, request, child, step=step)
+        except Suspended as suspended:
+            # It is counted as a call when it ends.
+            usage = self._work.usage + suspended.usage
+            self._work.usage = usage.model_copy(update={"calls": usage.calls - 1})
+            raise await suspension.suspend(suspended.questions) from None
+
+    async def ask(self, question: Question) -> Reply:
+        """Asks a person, and ends the attempt until there is a reply.
+
+        The task goes to the state `waiting`, in which it holds no message and no process, and the
+        handler runs again, from its beginning, once there is a reply: then `ask` returns it. So
+        what a handler does before it asks must bear repetition; what it delegates does.
+
+        Args:
+            question: Its `name` tells it from the other questions of this call.
+
+        Raises:
+            FaultError: `rejected` when the person said no, or nobody replied in time and the
+                question's default is to reject; `invalid_input` for a call outside of a task.
+            Suspended: There is no reply yet. Let it pass.
+        """
+        self.check()
+        work, name = self._work, f"{self.agent}.{self.skill}"
+        if work.suspension is None:
+            raise FaultError.of(
+                FaultType.INVALID_INPUT,
+                f"{name} asks a person, for which only a task can wait: submit a task that calls "
+                "it.",
+            )
+        record = await self._mesh.approvals.ask(question, work.context, name)
+        reply = record.reply
+        if reply is None:
+            raise await work.suspension.suspend(frozenset({record.id}))
+        if reply.decision == "reject":
+            raise FaultError.of(
+                FaultType.REJECTED,
+                f"{reply.by or 'Somebody'} said no to {name}: {reply.reason or 'no reason given'}",
+                by=reply.by,
+                reason=reply.reason,
+                question=record.id,
+            )
+        return reply
 
     def cards(self) -> list[AgentCard]:
         """The agents that live now."""
@@ -330,6 +407,17 @@ def _smaller(left: Budget, share: Budget | None) -> Budget:
         for name in Budget.model_fields
     }
     return Budget(**values)
+
+
+def _read(result: CallResult, output: type[Any], skill: str) -> Any:
+    """The output of an outcome.
+
+    Raises:
+        FaultError: The fault with which the call ended.
+    """
+    if result.fault is not None:
+        raise FaultError(result.fault)
+    return read_output(result.output, output, skill)
 
 
 def read_output(value: Any, output: type[Any], skill: str) -> Any:

@@ -21,6 +21,7 @@ from pydantic import BaseModel
 
 from motet.bus import (
     TASK_CALL,
+    Approvals,
     Blobs,
     Bus,
     CallContext,
@@ -37,12 +38,14 @@ from motet.errors import FaultError
 from motet.media import media_type
 from motet.messages import (
     AgentCard,
+    ApprovalRecord,
     BlobRef,
     CancelRequest,
     DeadLetter,
     Evaluation,
     Event,
     FaultType,
+    Reply,
     StateChanged,
     Task,
     TaskRecord,
@@ -200,6 +203,40 @@ class Motet:
             raise FaultError(result.fault)
         return read_output(result.output, output, skill)
 
+    async def approvals(self, *, closed: bool = False) -> list[ApprovalRecord]:
+        """The questions that wait for a person, the oldest first.
+
+        Args:
+            closed: Also those that have a reply, or whose task has ended.
+        """
+        return await Approvals(self._bus).list(closed=closed)
+
+    async def approval(self, task: str, question: str) -> ApprovalRecord:
+        """One question, with its reply.
+
+        Raises:
+            FaultError: `not_found`.
+        """
+        record = await Approvals(self._bus).get(task, question)
+        if record is None:
+            raise FaultError.of(FaultType.NOT_FOUND, f"Task {task!r} has no question {question!r}.")
+        return record
+
+    async def reply(self, reply: Reply) -> ApprovalRecord:
+        """Replies to a question, so that its task goes on.
+
+        When this returns, the reply is stored for good, also where no planner runs now.
+
+        Raises:
+            FaultError: `not_found`; `already_replied` when another reply stands; `cancelled` when
+                the task has ended; `invalid_input` when the reply does not fit the question.
+        """
+        approvals = Approvals(self._bus)
+        record = await approvals.reply(reply)
+        if record.reply is not None:
+            await approvals.resume(record.reply)
+        return record
+
     async def dead(self, limit: int = 100) -> list[StoredDeadLetter]:
         """The newest dead letters, newest first."""
         return await self._dead.list(limit)
@@ -311,6 +348,10 @@ class TaskHandle:
         finally:
             if self._bus.client.is_connected:
                 await subscription.unsubscribe()
+
+    async def approvals(self, *, closed: bool = False) -> list[ApprovalRecord]:
+        """What the task asks a person now; with `closed` all that it ever asked."""
+        return await Approvals(self._bus).list(self.id, closed=closed)
 
     async def cancel(self, reason: str = "") -> None:
         """Asks that the task and all that it delegated stop."""

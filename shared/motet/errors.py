@@ -57,7 +57,7 @@ class FaultError(MotetError):
         )
 
 
-class Suspended(BaseException):  # noqa: N818 - control flow, no error, like CancelledError
+class Suspended(BaseException):
     """An attempt ends here, since a person was asked; another goes on once there is a reply.
 
     Raised by `Call.ask` and `Call.delegate`. Handlers let it pass, as they do a cancellation.

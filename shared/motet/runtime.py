@@ -16,16 +16,19 @@ import inspect
 import logging
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
 from faststream import ContextRepo, FastStream, apply_types
 from faststream.asgi import make_ping_asgi
+from pydantic import TypeAdapter
+from pydantic_core import to_json
 
 from motet.agent import Agent, Call, Skill
 from motet.bus import (
     Announcement,
+    Approvals,
     Blobs,
     Bus,
     Caller,
@@ -43,10 +46,11 @@ from motet.bus import (
     ensure_consumer,
     wait_until_provisioned,
 )
+from motet.bus.bodies import read_body
 from motet.bus.broker import connect_broker, make_broker
 from motet.call import Mesh
 from motet.errors import MotetError, SetupError
-from motet.messages import Answer, TaskRecord, new_id
+from motet.messages import Answer, Question, TaskRecord, new_id
 from motet.models.metering import meter
 from motet.settings import Settings, load_settings
 from motet.telemetry import Telemetry, setup
@@ -81,6 +85,7 @@ class RunningAgent:
             cancellations=self._cancellations,
             blobs=Blobs(bus),
             book=TaskBook(bus),
+            approvals=Approvals(bus),
         )
         self._servers = [
             SkillServer(
@@ -116,7 +121,7 @@ class RunningAgent:
         for server in self._servers:
             await server.start()
         if self._tasks is not None:
-            for kind in ("submit", "cancel"):
+            for kind in ("submit", "cancel", "resume"):
                 await ensure_consumer(js, topology.stream("TASKS"), topology.task_consumer(kind))
             await self._tasks.start()
         if self._finished is not None:
@@ -148,7 +153,10 @@ class RunningAgent:
         async def handle(request: Any, work: Work) -> Any:
             call = Call(self._mesh, work, self.agent.name, skill.card.name)
             meter.set(call)
-            return await (function(request, call) if with_call else function(request))
+            with _suspendable(work):
+                if skill.approval is not None:
+                    request = await _approved(request, call, skill, skill.approval)
+                return await (function(request, call) if with_call else function(request))
 
         return handle
 
@@ -160,8 +168,9 @@ class RunningAgent:
         async def handle(work: TaskWork) -> Answer:
             call = Call(self._mesh, work.work, self.agent.name, "submit")
             meter.set(call)
-            answer: Answer = await function(work.task, call)
-            return answer
+            with _suspendable(work.work):
+                answer: Answer = await function(work.task, call)
+                return answer
 
         return TaskServer(self.bus, self.agent.name, handle, self._cancellations)
 
@@ -182,6 +191,28 @@ class RunningAgent:
             self.agent.name, declared.max_attempts, declared.concurrency, declared.timeout_s
         )
         return FinishedServer(self.bus, queue, handle)
+
+
+def _suspendable(work: Work) -> AbstractContextManager[None]:
+    """What stands around a handler that may ask a person."""
+    return nullcontext() if work.suspension is None else work.suspension.around()
+
+
+async def _approved(request: Any, call: Call, skill: Skill, question: Question) -> Any:
+    """The input of a skill as a person lets it pass.
+
+    Raises:
+        FaultError: `rejected`.
+    """
+    shown = {
+        "name": "approval",
+        "value": request.model_dump(mode="json"),
+        "value_schema": skill.card.input_schema,
+    }
+    reply = await call.ask(question.model_copy(update=shown))
+    if reply.decision != "edit":
+        return request
+    return read_body(TypeAdapter(skill.request), to_json(reply.value), f"{call.agent}.{call.skill}")
 
 
 def _injected(function: Callable[..., Any], given: int, context: ContextRepo) -> Callable[..., Any]:

@@ -3,6 +3,7 @@
 Nothing else in Motet imports the NATS client.
 """
 
+from motet.bus.approvals import Approvals
 from motet.bus.blobs import Blobs
 from motet.bus.book import TaskBook
 from motet.bus.calls import Caller
@@ -24,6 +25,7 @@ from motet.bus.topology import TASK_CALL, Header, Topology, call_id
 __all__ = [
     "TASK_CALL",
     "Announcement",
+    "Approvals",
     "Blobs",
     "Bucket",
     "Bus",

@@ -11,7 +11,7 @@ from typing import Any
 from motet.bus.connection import Bus
 from motet.bus.kv import Bucket
 from motet.errors import FaultError
-from motet.messages import Evaluation, FaultType, TaskRecord
+from motet.messages import Evaluation, FaultType, TaskRecord, TaskState
 
 __all__ = ["TaskBook"]
 
@@ -50,6 +50,23 @@ class TaskBook:
             record = TaskRecord.model_validate_json(item.value)
             if record.state.terminal:
                 return record
+            changed = record.model_copy(update={**values, "updated_at": datetime.now(UTC)})
+            body = changed.model_dump_json().encode()
+            if await self._bucket.put(task, body, item.revision) is not None:
+                return changed
+
+    async def resume(self, task: str, sequence: int) -> TaskRecord | None:
+        """Has a waiting task go on with the message at `sequence` of the stream TASKS.
+
+        Returns:
+            The record; None when the task does not wait, so that another message was faster.
+        """
+        while True:
+            item = await self._bucket.get(task)
+            record = None if item is None else TaskRecord.model_validate_json(item.value)
+            if item is None or record is None or record.state != TaskState.WAITING:
+                return None
+            values = {"state": TaskState.RUNNING, "sequence": sequence, "waits_for": ()}
             changed = record.model_copy(update={**values, "updated_at": datetime.now(UTC)})
             body = changed.model_dump_json().encode()
             if await self._bucket.put(task, body, item.revision) is not None:

@@ -45,8 +45,8 @@ class Events:
     async def publish(self, event: Event, *, message_id: str | None = None) -> None:
         """Writes an event.
 
-        Plans, states, questions, replies and scores are stored when this returns. Others are on their way: they keep
-        their order, and are lost only with the process.
+        Plans, states, questions, replies and scores are stored when this returns. Others are on
+        their way: they keep their order, and are lost only with the process.
         """
         subject = self._bus.topology.event(event.task, event.kind)
         body = event.model_dump_json().encode()

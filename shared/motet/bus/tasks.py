@@ -16,13 +16,13 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from opentelemetry.context import Context
-from opentelemetry.trace import SpanKind, set_span_in_context
+from opentelemetry.trace import Link, SpanKind, set_span_in_context
 from pydantic import TypeAdapter, ValidationError
 
 from motet.bus.bodies import bounded, fault_of, read_body
@@ -30,16 +30,18 @@ from motet.bus.book import TaskBook
 from motet.bus.cancellation import Cancellations
 from motet.bus.connection import Bus
 from motet.bus.context import CallContext, reply_subject
-from motet.bus.dead import DeadLetters
+from motet.bus.dead import DeadLetters, Undeliverable
 from motet.bus.delivery import Consumer, Delivery
 from motet.bus.events import Events
 from motet.bus.ledger import Ledger
 from motet.bus.orphans import Orphans
 from motet.bus.retries import RetryPolicy
 from motet.bus.serve import Work
+from motet.bus.suspension import Suspension
 from motet.bus.topology import TASK_CALL, Header
 from motet.bus.tracing import attempt_of
-from motet.errors import FaultError
+from motet.bus.waiting import Waiting
+from motet.errors import FaultError, Suspended
 from motet.messages import (
     Answer,
     Budget,
@@ -52,7 +54,16 @@ from motet.messages import (
     TaskState,
     Token,
 )
-from motet.telemetry import CurrentSpan, extract, fail, inject, logs, names
+from motet.telemetry import (
+    CurrentSpan,
+    extract,
+    fail,
+    inject,
+    logs,
+    names,
+    span_context_of,
+    traceparent_of,
+)
 
 __all__ = ["TaskHandler", "TaskServer", "TaskWork"]
 
@@ -60,6 +71,9 @@ log = logging.getLogger(__name__)
 
 MAX_TASK_BYTES = 512 * 1024
 """Bytes of a submission; larger inputs belong into the object store."""
+
+CANCEL_AGAIN_S = 1.0
+"""The longest wait before a cancellation looks again for its task, which is still queued."""
 
 _TASK: TypeAdapter[Task] = TypeAdapter(Task)
 _TOKEN: TypeAdapter[str] = TypeAdapter(Token)
@@ -93,6 +107,7 @@ class TaskServer:
         self._events = Events(bus)
         self._dead = DeadLetters(bus)
         self._orphans = Orphans(bus)
+        self._waiting = Waiting(bus, self._conclude)
         self._policy = RetryPolicy.of(bus.settings)
         concurrency = bus.settings.concurrency
         self._submissions = Consumer(
@@ -101,17 +116,24 @@ class TaskServer:
         self._cancels = Consumer(
             bus, "TASKS", "task-cancel", self._cancelled, concurrency=concurrency
         )
+        self._resumptions = Consumer(
+            bus, "TASKS", "task-resume", self._resumed, concurrency=concurrency
+        )
 
     async def start(self) -> None:
         """Begins to take tasks."""
         await self._submissions.start()
         await self._cancels.start()
+        await self._resumptions.start()
         await self._orphans.start()
+        await self._waiting.start()
 
     async def stop(self, grace_s: float) -> None:
         """Takes no more tasks, and ends or hands back those that run."""
         await self._orphans.stop()
-        await asyncio.gather(self._submissions.stop(grace_s), self._cancels.stop(grace_s))
+        await self._waiting.stop()
+        consumers = (self._submissions, self._cancels, self._resumptions)
+        await asyncio.gather(*(consumer.stop(grace_s) for consumer in consumers))
 
     # Taking a task up
 
@@ -121,12 +143,17 @@ class TaskServer:
         except FaultError as error:
             await self._refuse(delivery, error.fault)
             return
-        headers = dict(delivery.headers)
         record = await self._accept(delivery, task)
         if record is None:
             await delivery.ack()
             return
-        subject = self._bus.topology.task_submit
+        await self._attempt(delivery, task, record)
+
+    async def _attempt(
+        self, delivery: Delivery, task: Task, record: TaskRecord, links: tuple[Link, ...] = ()
+    ) -> None:
+        """Does a task once, from the start or from where it was suspended."""
+        headers, subject = dict(delivery.headers), delivery.subject
         around = extract({**headers, Header.TRACEPARENT: record.traceparent or ""})
         stream = self._bus.topology.stream("TASKS")
         attempt = attempt_of(around, headers, stream, delivery.sequence, delivery.attempt)
@@ -142,7 +169,7 @@ class TaskServer:
                 names.ATTEMPT: delivery.attempt,
             },
             context=around,
-            links=attempt.links,
+            links=attempt.links or links,
             span_id=attempt.span_id,
         )
         context = CallContext(
@@ -150,11 +177,12 @@ class TaskServer:
             call=TASK_CALL,
             deadline=record.deadline.timestamp() if record.deadline else None,
             budget=self._budget(task),
+            resumed=0 if subject == self._bus.topology.task_submit else delivery.sequence,
         )
         bound = logs.bind(task=record.id, agent=self._agent)
         try:
             with opened as span:
-                work = Work(context, delivery.attempt, span, record.usage)
+                work = Work(context, delivery.attempt, span, record.usage, suspension=Suspension())
                 await self._do(delivery, TaskWork(task, record, work))
         finally:
             logs.release(bound)
@@ -189,18 +217,17 @@ class TaskServer:
                 )
             )
             await self._events.publish_state(standing)
+        if standing.state == TaskState.WAITING:
+            await self._waiting.look(standing)
+            return None
         if standing.sequence != delivery.sequence:
             log.info("task %s was submitted before; this submission changes nothing", task_id)
             return None
         if standing.state.terminal:
-            await self._conclude(standing, delivery)
+            await self._conclude_again(standing, delivery)
             return None
         if delivery.attempt > self._policy.max_attempts:
-            fault = Fault(
-                type=FaultType.INTERNAL,
-                message=f"The planner died in each of {self._policy.max_attempts} attempts.",
-            )
-            await self._finish(delivery, standing.id, TaskState.FAILED, fault=fault)
+            await self._finish(delivery, standing.id, TaskState.FAILED, fault=self._died())
             return None
         values: dict[str, Any] = {"attempts": delivery.attempt}
         if standing.traceparent is None:
@@ -239,11 +266,50 @@ class TaskServer:
             depth=settings.task_depth if wanted.depth is None else wanted.depth,
         )
 
+    async def _resumed(self, delivery: Delivery) -> None:
+        """Goes on with a task to which a person has replied."""
+        try:
+            record = await self._waiting.resume(delivery)
+        except FaultError as error:
+            if error.fault.retryable:
+                await delivery.retry(self._policy.delay_s)
+                return
+            await self._dead.bury(delivery, error.fault, agent=self._agent, skill="resume")
+            record = None
+        task = None if record is None else record.task
+        if record is None or task is None:
+            await delivery.ack()
+            return
+        if delivery.attempt > self._policy.max_attempts:
+            fault = self._died()
+            await self._finish(delivery, record.id, TaskState.FAILED, fault=fault)
+            return
+        record = await self._book.change(record.id, attempts=delivery.attempt)
+        if record.state.terminal:
+            await self._conclude(record)
+            await delivery.ack()
+            return
+        await self._events.publish_state(record)
+        earlier = span_context_of(record.suspended or "")
+        links = (Link(earlier, {names.LINK: names.LINK_RESUME}),) if earlier else ()
+        await self._attempt(delivery, task, record, links)
+
+    def _died(self) -> Fault:
+        return Fault(
+            type=FaultType.INTERNAL,
+            message=f"The planner died in each of {self._policy.max_attempts} attempts.",
+        )
+
     # Doing it
 
     async def _do(self, delivery: Delivery, work: TaskWork) -> None:
         try:
             answer = await self._handle(work)
+        except Suspended as suspended:
+            span, usage = work.work.span, work.work.usage
+            span.set_attribute(names.SUSPENDED, True)
+            await self._waiting.suspend(work.record, suspended, usage, traceparent_of(span))
+            await delivery.ack()
         except FaultError as error:
             fault = bounded(error.fault)
             fail(work.work.span, error)
@@ -314,7 +380,7 @@ class TaskServer:
         record = await self._book.change(task, state=state, **values)
         if record.state == TaskState.FAILED and record.fault is not None:
             await self._dead.bury(
-                delivery,
+                _Submission.of(delivery, record, self._bus.topology.task_submit),
                 record.fault,
                 agent=self._agent,
                 skill="submit",
@@ -326,8 +392,8 @@ class TaskServer:
         await self._conclude(record, delivery)
         await delivery.ack()
 
-    async def _conclude(self, record: TaskRecord, delivery: Delivery | None) -> None:
-        """Tells everybody of a terminal state; repeating it doubles nothing."""
+    async def _conclude(self, record: TaskRecord, delivery: Delivery | None = None) -> None:
+        """Tells everybody of a terminal state; repeating it soon doubles nothing."""
         await self._events.publish_state(record)
         failed = record.state != TaskState.SUCCEEDED
         result = CallResult(
@@ -350,6 +416,20 @@ class TaskServer:
         reply = None if delivery is None else reply_subject(delivery.headers)
         if reply is not None:
             await self._bus.send(reply, standing)
+
+    async def _conclude_again(self, record: TaskRecord, delivery: Delivery | None) -> None:
+        """`_conclude` for a state that somebody else may have told, however long ago.
+
+        The outcome in the ledger is the last of what is told to all; the stream's dedupe window is
+        shorter than people's patience.
+        """
+        entry = await self._ledger.entry(record.id, TASK_CALL)
+        if entry is None or entry.result is None:
+            await self._conclude(record, delivery)
+            return
+        reply = None if delivery is None else reply_subject(delivery.headers)
+        if reply is not None:
+            await self._bus.send(reply, entry.result.model_dump_json().encode())
 
     async def _refuse(self, delivery: Delivery, fault: Fault) -> None:
         """Ends a submission that cannot be read: a failed task, a dead letter, a result."""
@@ -386,15 +466,53 @@ class TaskServer:
                 ),
             )
         except FaultError as error:
-            # A cancellation may overtake its submission.
-            early = error.fault.type == FaultType.NOT_FOUND
-            if error.fault.retryable or (early and delivery.attempt < self._policy.max_attempts):
-                await delivery.retry(self._policy.delay_s)
+            if error.fault.retryable or await self._may_come(delivery, error.fault):
+                growing_s = self._policy.delay_s * 2 ** min(delivery.attempt - 1, 10)
+                await delivery.retry(min(growing_s, CANCEL_AGAIN_S))
                 return
             await self._dead.bury(delivery, error.fault, agent=self._agent, skill="cancel")
         else:
-            await self._conclude(record, None)
+            # Any other end is told by whoever took the task up.
+            if record.state == TaskState.CANCELLED:
+                await self._conclude_again(record, None)
         await delivery.ack()
+
+    async def _may_come(self, delivery: Delivery, fault: Fault) -> bool:
+        """Whether the task that a cancellation did not find may still be taken up.
+
+        It may be queued, or be about to be delivered again. Or the cancellation overtook it, which
+        is given the time of a few attempts.
+        """
+        if fault.type != FaultType.NOT_FOUND:
+            return False
+        if delivery.attempt < self._policy.max_attempts:
+            return True
+        stream = self._bus.topology.stream("TASKS")
+        info = await self._bus.patiently(
+            lambda: self._bus.js.consumer_info(stream, "task-submit"), "The queue cannot be read"
+        )
+        settled = info.ack_floor.stream_seq if info.ack_floor else 0
+        return settled < delivery.sequence and bool(info.num_pending or info.num_ack_pending)
+
+
+@dataclass(frozen=True, slots=True)
+class _Submission:
+    """The submission of a task that fails after it was resumed: what there is to replay."""
+
+    subject: str
+    body: bytes
+    headers: Mapping[str, str]
+    sequence: int
+    attempt: int
+
+    @classmethod
+    def of(cls, delivery: Delivery, record: TaskRecord, subject: str) -> Undeliverable:
+        """What is buried: the delivery itself, or the task's submission in its place."""
+        if delivery.subject == subject or record.task is None:
+            return delivery
+        headers = {Header.TRACEPARENT: record.traceparent} if record.traceparent else {}
+        body = record.task.model_dump_json().encode()
+        return cls(subject, body, headers, delivery.sequence, delivery.attempt)
 
 
 def _traceparent(context: Context) -> str | None:

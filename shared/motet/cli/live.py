@@ -22,6 +22,8 @@ from motet.messages import (
     CallStarted,
     Event,
     Fault,
+    PersonAsked,
+    PersonReplied,
     PlanMade,
     Progress,
     StateChanged,
@@ -102,6 +104,15 @@ class LiveView:
             case Progress():
                 said = Text(event.message, style="dim")
                 return self._call(event, "note", "dim", event.skill, said)
+            case PersonAsked():
+                said = Text.assemble(
+                    ("asks: ", "bold yellow"),
+                    event.question.prompt,
+                    (f"  motet approvals show {event.task}.{event.id}", "dim"),
+                )
+                return self._call(event, "note", "yellow", event.skill, said)
+            case PersonReplied():
+                return self._replied(event)
             case TaskScored():
                 return None
             case _:
@@ -115,6 +126,13 @@ class LiveView:
             said.append(": ", style="default")
             said.append_text(described(event.fault))
         mark = (2, Text(glyph(self._console, "state"), style=style))
+        return hanging(self._console, (GUTTER - 1, self._time(event)), mark, text=said)
+
+    def _replied(self, event: PersonReplied) -> RenderableType:
+        said = Text.assemble((event.decision, "bold"), f" by {event.by or 'somebody'}")
+        if event.reason:
+            said.append(f": {event.reason}")
+        mark = (2, Text(glyph(self._console, "note"), style="yellow"))
         return hanging(self._console, (GUTTER - 1, self._time(event)), mark, text=said)
 
     def _plan(self, event: PlanMade) -> RenderableType:
@@ -153,7 +171,7 @@ class LiveView:
 
     def _call(
         self,
-        event: CallStarted | CallFinished | CallRetried | Progress,
+        event: CallStarted | CallFinished | CallRetried | Progress | PersonAsked,
         sign: str,
         style: str,
         skill: str,

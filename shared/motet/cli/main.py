@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import typer
 
-from motet.cli import agents, dead, demo, doctor, evaluate, ingest, models, tasks, trace, up
+from motet.cli import (
+    agents,
+    approvals,
+    dead,
+    demo,
+    doctor,
+    evaluate,
+    ingest,
+    models,
+    tasks,
+    trace,
+    up,
+)
 
 __all__ = ["app"]
 
@@ -30,6 +42,7 @@ app.command()(ingest.ingest)
 app.command("agents")(agents.agents)
 app.command()(trace.trace)
 app.command("eval")(evaluate.evaluate)
+app.add_typer(approvals.app, name="approvals")
 app.add_typer(dead.app, name="dead")
 app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)

@@ -35,6 +35,8 @@ class FaultType(StrEnum):
     """Somebody asked for the work to stop."""
     REJECTED = "rejected"
     """A person who was asked said no, or nobody replied in time."""
+    ALREADY_REPLIED = "already_replied"
+    """Another reply to the question stands."""
     MODEL_FAILED = "model_failed"
     """The language model could not be reached, or refused."""
     MODEL_OUTPUT_INVALID = "model_output_invalid"

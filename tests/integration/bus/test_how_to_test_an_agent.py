@@ -1,4 +1,4 @@
-"""The snippets of docs/how-to/test-an-agent.md, as an agent author would run them."""
+"""The snippets of the how-tos on agents, as an agent author would run them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "test-an-agent.md"
+import pytest
+
+PAGES = Path(__file__).parents[3] / "docs" / "how-to"
 SNIPPET = re.compile(r"```python\n# ([\w.]+)(, continued)?\n(.*?)```", re.DOTALL)
 
 
-def test_the_snippets_pass(tmp_path: Path) -> None:
+@pytest.mark.parametrize("page, tests", [("test-an-agent", 6), ("ask-a-person", 3)])
+def test_the_snippets_pass(tmp_path: Path, page: str, tests: int) -> None:
+    text = (PAGES / f"{page}.md").read_text(encoding="utf-8")
     files: dict[str, str] = {}
-    for name, continued, code in SNIPPET.findall(PAGE.read_text(encoding="utf-8")):
+    for name, continued, code in SNIPPET.findall(text):
         assert bool(continued) == (name in files)
         files[name] = files.get(name, "") + code
     for name, code in files.items():
@@ -39,4 +43,4 @@ def test_the_snippets_pass(tmp_path: Path) -> None:
     )
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "6 passed" in ran.stdout
+    assert f"{tests} passed" in ran.stdout

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
+from nats.js.api import ConsumerInfo, SequenceInfo
 
 from motet.agent import Call
 from motet.bus import CallContext, Orphans, orphans
@@ -53,7 +55,7 @@ async def test_a_call_of_an_unknown_skill_ends_in_a_fault_and_a_dead_letter(mesh
 @pytest.mark.parametrize(
     "subject",
     ["call.nobody", "call.a.b.c", "call.worker.play", "call.Worker.work", "call.worker-work.x",
-     "task.other", "task.submit.now", "task.resume"],
+     "task.other", "task.submit.now"],
 )  # fmt: skip
 async def test_other_subjects_that_nobody_selects(mesh: TestMesh, subject: str) -> None:
     await mesh.join(worker(echo))
@@ -119,6 +121,28 @@ async def test_calls_of_an_agent_that_has_stopped_are_no_orphans(
 
     assert await Orphans(mesh.bus).sweep() == 0
     assert await mesh.waiting("CALLS") == 1
+
+
+@pytest.mark.parametrize("floor", [0, 1, 2])
+async def test_what_was_acknowledged_and_is_still_there_is_removed(
+    mesh: TestMesh, monkeypatch: pytest.MonkeyPatch, floor: int
+) -> None:
+    """As after a kill of the server between the two; which is acknowledged, its consumer says."""
+    monkeypatch.setattr(orphans, "GRACE_S", 0.0)
+    await mesh.leave(await mesh.join(worker(echo)))
+    for number in range(2):
+        await publish(mesh, "call.worker.work", b"{}", {"motet-task": f"t{number}"})
+    ask = mesh.bus.js.consumer_info
+
+    async def acknowledged(*args: Any, **others: Any) -> ConsumerInfo:
+        info = await ask(*args, **others)
+        return info.evolve(ack_floor=SequenceInfo(consumer_seq=floor, stream_seq=floor))
+
+    monkeypatch.setattr(mesh.bus.js, "consumer_info", acknowledged)
+
+    assert await Orphans(mesh.bus).sweep() == floor
+    assert await mesh.waiting("CALLS") == 2 - floor
+    assert await mesh.motet.dead() == []
 
 
 async def test_an_outcome_that_stands_is_what_the_sender_gets(

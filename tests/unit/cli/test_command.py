@@ -54,7 +54,7 @@ def test_help_takes_less_than_three_tenths_of_a_second_of_the_processor() -> Non
 def test_help_names_every_command_and_the_exit_statuses() -> None:
     shown = motet("--help").stdout
     for command in (
-        *("up", "submit", "watch", "result", "cancel", "ingest", "agents", "trace", "dead"),
+        *("up", "submit", "watch", "result", "cancel", "ingest", "agents", "trace", "eval", "dead"),
         *("models", "doctor", "demo"),
     ):
         assert f"\n  {command} " in shown
