@@ -13,10 +13,10 @@ LOCKED := requirements/bootstrap.txt requirements/dev.txt $(PACKAGES:%=%/pyproje
 STAMP := .venv/.setup-$(shell cat $(LOCKED) | cksum | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench lock clean
+.PHONY: help setup demo test chaos lint bench neo4j lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
 
 setup: $(STAMP) ## make .venv with everything that the other targets need
 
@@ -26,6 +26,9 @@ demo: setup ## start the mesh, ingest the examples, run three tasks, show what h
 test: setup ## run the tests, or those named in TESTS=
 	@$(BIN)/pytest -n $(JOBS) $(TESTS)
 
+chaos: setup ## run 10,000 tasks while parts are killed, paused and cut off, and audit; SEED=1
+	@$(BIN)/python -m benchmarks chaos --tasks 10000 --seed $(or $(SEED),1)
+
 lint: setup ## check style, format, types and layers
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -34,6 +37,9 @@ lint: setup ## check style, format, types and layers
 
 bench: setup ## run the benchmark named in BENCH=, `hop` unless told otherwise
 	@$(BIN)/python -m benchmarks $(BENCH)
+
+neo4j: ## start a real Neo4j on loopback, for MOTET_GRAPH_URL and the tests of the graph's store
+	@deploy/neo4j/run.sh
 
 lock: setup ## lock third parties anew after a pyproject.toml changed; UPGRADE=1 takes newer versions
 	requirements/compile.sh $(if $(UPGRADE),--upgrade)

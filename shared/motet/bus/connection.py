@@ -6,6 +6,8 @@ Invariants:
 - Errors of the client library leave here as faults, so that nothing above names it.
 - A store is repeated under its `Nats-Msg-Id` until its time is over, so that a server that comes
   back within that time loses and doubles nothing.
+- A server that dies forgets the ids of messages that had left a work queue. So a call that is
+  published again says that it is, and is looked up before it runs.
 """
 
 from __future__ import annotations
@@ -149,6 +151,8 @@ class Bus:
                     raise _unavailable(subject, error) from error
             except NatsError as error:
                 raise _unavailable(subject, error) from error
+            if sent is not None and Header.CALL in sent:
+                sent[Header.REISSUED] = "1"
             await asyncio.sleep(0.1)
 
     async def send(

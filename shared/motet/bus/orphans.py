@@ -1,5 +1,8 @@
 """Orphans: messages of the work queues that nobody will ever take up.
 
+A server that is killed may have noted that a message was acknowledged, and not yet that it is gone:
+then it lies in its stream for ever, and is never delivered. It is removed.
+
 A call that is published past Motet's clients may name a skill that no agent has. No consumer
 selects it, so it would lie in its stream for ever and its sender would hear nothing. Whoever does
 the mesh's tasks sweeps such messages up: each becomes a dead letter, its outcome a fault.
@@ -8,6 +11,7 @@ Invariants:
 
 - A message is an orphan when it has waited for `GRACE_S` and no consumer selects its subject. A
   consumer outlives its agent, so calls of an agent that has stopped are none.
+- A message that its consumer has acknowledged has its outcome, which is stored first.
 - The steps are those of any failed call (dead letter, outcome, reply, removal), each of which can
   be repeated, so any number of processes may sweep at once.
 """
@@ -91,6 +95,7 @@ class Orphans:
                         async for orphan in self._orphans(stream, subject):
                             await self._end(stream, orphan)
                             count += 1
+                count += await self._remove_acknowledged(stream, max(1, info.state.first_seq))
         except (NatsError, APIError) as error:
             raise FaultError.of(
                 FaultType.UNAVAILABLE,
@@ -171,10 +176,47 @@ class Orphans:
                 await self._bus.send(context.reply, standing)
         else:
             await self._dead.bury(orphan, fault, agent="task", skill=".".join((first, *rest)))
+        await self._remove(stream, orphan.sequence)
+
+    async def _remove_acknowledged(self, stream: str, sequence: int) -> int:
+        """Removes what was acknowledged from the head of a queue; tells how much.
+
+        What lies behind a message that is worked on is found when that one is gone.
+        """
+        full_name, count = self._bus.topology.stream(stream), 0
+        youngest = datetime.now(UTC) - timedelta(seconds=GRACE_S)
+        while count < MOST_A_SWEEP:
+            try:
+                head = await self._bus.js.get_msg(full_name, sequence, ">", next=True)
+            except NotFoundError:
+                break
+            if head.seq is None or head.time is None or head.time > youngest:
+                break
+            if not await self._is_acknowledged(stream, head.subject or "", head.seq):
+                break
+            log.warning("message %d of %s was acknowledged and is removed", head.seq, stream)
+            await self._remove(stream, head.seq)
+            sequence, count = head.seq + 1, count + 1
+        return count
+
+    async def _is_acknowledged(self, stream: str, subject: str, sequence: int) -> bool:
+        """Whether the consumer that selects a message will never deliver it again."""
+        if subject not in self._selected:
+            return False
+        topology, tokens = self._bus.topology, self._tokens(subject)
+        wanted = (
+            topology.consumer(tokens[0], tokens[1])
+            if stream == "CALLS"
+            else topology.task_consumer(tokens[0])
+        )
+        info = await self._bus.js.consumer_info(topology.stream(stream), wanted.durable_name or "")
+        return info.ack_floor is not None and sequence <= info.ack_floor.stream_seq
+
+    async def _remove(self, stream: str, sequence: int) -> None:
         try:
-            await self._bus.js.delete_msg(self._bus.topology.stream(stream), orphan.sequence)
+            await self._bus.js.delete_msg(self._bus.topology.stream(stream), sequence)
         except APIError as error:
-            log.debug("message %d was removed by another: %s", orphan.sequence, error)
+            log.debug("message %d was removed by another: %s", sequence, error)
 
     def _tokens(self, subject: str) -> list[str]:
         """A subject's tokens after namespace and area."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from motet.cli.examples import Example
 from motet.cli.ingest import SKILL, ingest_shown, summary
-from motet.cli.layout import width
+from motet.cli.layout import indented, width
 from motet.cli.report import rule, scores
 from motet.cli.tasks import follow
 from motet.cli.terminal import out
@@ -125,4 +125,4 @@ async def _show_scores(handle: TaskHandle) -> None:
             raise
         out().print("  no scores came", style="yellow")
         return
-    out().print("  ", scores(out(), evaluation), sep="")
+    out().print(indented(scores(out(), evaluation), 2))

@@ -50,7 +50,7 @@ def span_context_of(traceparent: str, tracestate: str | None = None) -> SpanCont
 
     Versions after 00 may carry more after a further dash (Trace Context §3.2.4).
     """
-    match = _TRACEPARENT.fullmatch(traceparent, 0, _TRACEPARENT_MAX)
+    match = _TRACEPARENT.fullmatch(traceparent) if len(traceparent) <= _TRACEPARENT_MAX else None
     if match is None:
         return None
     version, trace_id, span_id, flags, rest = match.groups()

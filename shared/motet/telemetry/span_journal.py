@@ -116,10 +116,10 @@ def read_journal(path: Path) -> Iterator[SpanRecord]:
     if len(data) < _SIZE:
         return
     service, instance = (_text(part) for part in _HEAD.unpack_from(data))
-    for place in range(_SIZE, len(data) - _HOLDS, _SIZE):
-        if not data[place + _HOLDS]:
-            continue
-        trace, span, parent, start, kind, name, _ = _NOTE.unpack_from(data, place)
+    holds = data[_HOLDS::_SIZE]
+    number = 0
+    while (number := holds.find(1, number + 1)) > 0:
+        trace, span, parent, start, kind, name, _ = _NOTE.unpack_from(data, number * _SIZE)
         yield SpanRecord(
             trace_id=trace.hex(),
             span_id=f"{span:016x}",

@@ -129,6 +129,65 @@ async def test_a_task_that_no_planner_took_up_yet(mesh: TestMesh) -> None:
     assert gate.entered == gate.cancelled
 
 
+async def test_a_task_that_stays_queued_longer_than_a_cancellation_has_attempts(
+    mesh: TestMesh,
+) -> None:
+    gate = Gate()
+
+    async def plan(task: Task, call: Call) -> Answer:
+        if task.goal == "queued":
+            await asyncio.Event().wait()
+        return Answer(text="done")
+
+    busy = mesh.settings.model_copy(update={"concurrency": 1})
+    await mesh.join(planner(gate(plan)), settings=busy)
+    first = await mesh.motet.submit("first")
+    await gate.wait()
+    queued = await mesh.motet.submit("queued")
+    await queued.cancel()
+
+    stream = mesh.bus.topology.stream("TASKS")
+    async with asyncio.timeout(10):
+        delivered = 0
+        while delivered < 2 * mesh.settings.max_attempts:
+            info = await mesh.bus.js.consumer_info(stream, "task-cancel")
+            delivered = info.delivered.consumer_seq if info.delivered else 0
+    gate.open()
+
+    assert (await first.result(10)).state == "succeeded"
+    assert (await queued.result(10)).state == "cancelled"
+    await mesh.drained("TASKS")
+    assert await mesh.motet.dead() == []
+
+
+async def test_an_end_that_was_told_is_not_told_again_after_the_dedupe_window(
+    mesh: TestMesh,
+) -> None:
+    gate = Gate()
+    await mesh.join(with_fault(worker(echo), "work", gate))
+    await mesh.join(delegating("worker.work"))
+    stopped, done = await mesh.motet.submit("stopped"), await mesh.motet.submit("done")
+    await gate.wait(2)
+    await stopped.cancel()
+    await stopped.result(10)
+    gate.open()
+    await done.result(10)
+    await mesh.drained("TASKS")
+    stream = mesh.bus.topology.stream("EVENTS")
+    config = (await mesh.bus.js.stream_info(stream)).config
+    # The ids of the past are forgotten, as they are when the window is over.
+    config.duplicate_window = 0.1
+    await mesh.bus.js.update_stream(config)
+    await asyncio.sleep(0.2)
+    before = (await mesh.bus.js.stream_info(stream)).state.messages
+
+    await stopped.cancel()
+    await done.cancel()
+    await mesh.drained("TASKS")
+
+    assert (await mesh.bus.js.stream_info(stream)).state.messages == before
+
+
 async def _done(task: Task, call: Call) -> Answer:
     return Answer(text="done")
 

@@ -6,8 +6,10 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from nats.aio.msg import Msg
 
 from motet.agent import Call
 from motet.bus import Bus, connection
@@ -15,7 +17,7 @@ from motet.errors import FaultError, SetupError
 from motet.messages import Answer, FaultType, StateChanged, Task, TaskState
 from motet.settings import Settings
 from motet.telemetry import setup
-from motet.testing import Gate, Line, TestMesh, TestServer, test_mesh, with_fault
+from motet.testing import Flaky, Gate, Line, TestMesh, TestServer, test_mesh, with_fault
 from tests.integration.bus.agents import Done, Order, echo, planner, worker
 
 
@@ -222,3 +224,29 @@ async def test_a_line_that_is_cut_again_and_again(mesh: TestMesh, nats_url: str)
             async with asyncio.timeout(20):
                 assert (await calling).text == str(number)
         await mesh.leave(app)
+
+
+async def test_a_call_whose_acknowledgement_is_lost_with_the_server_runs_once(
+    own_mesh: TestMesh, nats_server: TestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A work queue forgets the ids of what has left it when its server dies."""
+    runs = Flaky()
+    await own_mesh.join(with_fault(worker(echo), "work", runs))
+    request, lost = own_mesh.bus.replies.request, list[str]()
+
+    async def losing(subject: str, *args: Any) -> Msg:
+        answer = await request(subject, *args)
+        if ".call." in subject and not lost:
+            lost.append(subject)
+            await own_mesh.drained("CALLS")
+            await nats_server.restart()
+            raise TimeoutError
+        return answer
+
+    monkeypatch.setattr(own_mesh.bus.replies, "request", losing)
+    async with asyncio.timeout(20):
+        assert await own_mesh.motet.call("worker.work", {"text": "x"}, Done) == Done(text="x")
+    await own_mesh.drained("CALLS")
+
+    assert len(lost) == 1
+    assert runs.runs == 1

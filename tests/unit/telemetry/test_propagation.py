@@ -86,6 +86,7 @@ def test_what_is_injected_is_extracted(
 @example(TRACEPARENT)
 @example(f" {TRACEPARENT}\t")
 @example("cc" + TRACEPARENT[2:] + "-what-a-later-version-adds")
+@example("01" + TRACEPARENT[2:] + "-" + "x" * 512)
 @example(TRACEPARENT + "-extra")
 @example(TRACEPARENT.upper())
 def test_traceparents_are_read_as_the_standard_propagator_reads_them(text: str) -> None:

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,7 @@ from motet.errors import SetupError
 from motet.settings import Settings
 from motet.telemetry import Telemetry, names, otlp_json, setup
 from motet.telemetry.record import SpanRecord
+from motet.telemetry.span_journal import read_journal
 from motet.telemetry.span_store import SpanFiles, SpanStore, SpanStoreProcessor
 
 values = st.one_of(
@@ -292,3 +293,48 @@ def test_a_killed_process_loses_only_its_last_moment(folder: Path) -> None:
     assert found["never ends"].end_ns is None
     missing = [number for number in range(promised) if str(number) not in found]
     assert missing == []
+
+
+def test_a_span_that_others_may_know_is_there_although_its_process_is_killed_at_once(
+    folder: Path,
+) -> None:
+    """Neither a flush nor an end came between its start and the kill."""
+    killed = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from motet.settings import Settings\n"
+        "from motet.telemetry import setup\n"
+        "from opentelemetry.trace import SpanKind\n"
+        "folder = Path(sys.argv[1])\n"
+        "telemetry = setup('writer', Settings(data_dir=folder, spans_dir=folder))\n"
+        "with telemetry.tracer.span('task') as task:\n"
+        "    with telemetry.tracer.span('send ' + 'x' * 200, SpanKind.PRODUCER):\n"
+        "        print(f'{task.get_span_context().trace_id:032x}', flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", killed, str(folder)], stdout=subprocess.PIPE, text=True, check=False
+    )
+    spans = SpanStore(folder).trace(process.stdout.strip())
+    assert [span.name for span in spans] == ["task", "send " + "x" * 81]
+    task, send = spans
+    assert (task.parent_id, send.parent_id) == (None, task.span_id)
+    assert (task.end_ns, send.end_ns) == (None, None)
+    assert (task.kind, send.kind, send.service) == ("internal", "producer", "motet-writer")
+    assert send in list(SpanStore(folder).every())
+
+
+def test_a_journal_is_bounded_and_reuses_its_room(folder: Path) -> None:
+    with writing(folder) as telemetry:
+        for _ in range(3):
+            with ExitStack() as stack:
+                for number in range(3000):
+                    stack.enter_context(telemetry.tracer.span(str(number)))
+            assert telemetry.flush()
+        (journal,) = folder.glob("*.journal")
+        assert list(read_journal(journal)) == []
+        with ExitStack() as stack:
+            for number in range(5000):
+                stack.enter_context(telemetry.tracer.span(str(number)))
+            assert len(list(read_journal(journal))) == 4095
+    assert list(folder.glob("*.journal")) == []
