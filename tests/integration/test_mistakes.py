@@ -127,7 +127,8 @@ def test_a_second_mesh_in_the_same_folder(motet: CommandLine) -> None:
 
 def test_a_folder_that_cannot_be_written(motet: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    said = mistake(motet.with_(MOTET_DATA_DIR=str(tmp_path / "file" / "x"))("up"))
+    elsewhere = motet.with_(MOTET_DATA_DIR=str(tmp_path / "file" / "x"))
+    said = mistake(elsewhere("up", "--agent", "echo"))
     assert "cannot be used" in said
     assert "set MOTET_DATA_DIR" in said
 

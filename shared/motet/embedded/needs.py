@@ -70,8 +70,9 @@ def require_weights(settings: Settings, agents: Collection[str] | None = None) -
     """Raises SetupError, with the command that mends it, when weights are missing."""
     if missing := missing_weights(settings, agents):
         names = " and ".join(repr(name) for name in missing)
+        elsewhere = ", or set MOTET_MODEL to a model elsewhere, such as openai:gpt-4.1-mini"
         raise SetupError(
             f"The weights of {names} are not in {settings.cache_dir}: run "
-            f"`motet models pull {' '.join(missing)}`, or set MOTET_MODEL to a model elsewhere, "
-            "such as openai:gpt-4.1-mini."
+            f"`motet models pull {' '.join(missing)}`"
+            f"{elsewhere if served_model(settings) in missing else ''}."
         )
