@@ -92,6 +92,15 @@ class SkillQueue:
     """Seconds that one attempt may take; None leaves it to the deadline."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Active:
+    """A call that is served now."""
+
+    sequence: int
+    """The message that is worked on."""
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 class SkillServer:
     """Serves one skill from its durable consumer."""
 
@@ -110,6 +119,7 @@ class SkillServer:
         self._handler = handler
         self._cancellations = cancellations
         self._instance = instance
+        self._active: dict[tuple[str, str], _Active] = {}
         self._policy = RetryPolicy.of(bus.settings, queue.max_attempts)
         self._timeout_s = queue.timeout_s
         self._ledger = Ledger(bus)
@@ -176,9 +186,32 @@ class SkillServer:
             logs.release(bound)
 
     async def _serve(self, delivery: Delivery, work: Work) -> None:
+        """Serves a call, but not beside itself.
+
+        A message may come while its call is at work here: published again because its
+        acknowledgement was lost, or delivered again by a server that was restarted. The first is
+        dropped, since the message that is worked on stays in its queue; the second waits.
+        """
+        call = (work.context.task, work.context.call)
+        known = False
+        while (earlier := self._active.get(call)) is not None:
+            if earlier.sequence != delivery.sequence and await self._queued(earlier.sequence):
+                work.span.set_attribute(names.REUSED, True)
+                await delivery.ack()
+                return
+            known = True
+            await earlier.ended.wait()
+        active = self._active[call] = _Active(delivery.sequence)
+        try:
+            await self._serve_alone(delivery, work, known=known)
+        finally:
+            del self._active[call]
+            active.ended.set()
+
+    async def _serve_alone(self, delivery: Delivery, work: Work, *, known: bool) -> None:
         context = work.context
         entry = None
-        if delivery.attempt > 1 or not context.fresh:
+        if known or delivery.attempt > 1 or not context.fresh:
             entry = await self._ledger.entry(context.task, context.call)
         if entry is not None and await self._known(delivery, work, entry):
             return
