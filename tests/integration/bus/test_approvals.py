@@ -306,7 +306,7 @@ async def test_a_waiting_task_is_cancelled_at_once(mesh: TestMesh) -> None:
 async def test_a_waiting_task_expires_at_its_deadline(mesh: TestMesh) -> None:
     await mesh.join(worker(ask_city))
     await mesh.join(planner(one_step))
-    task = await mesh.motet.submit(Task(goal="Travel", deadline_s=1.5))
+    task = await mesh.motet.submit(Task(goal="Travel", deadline_s=4))
     await asked(mesh, task.id)
     ended = await task.result(20)
     assert ended.state == TaskState.EXPIRED
