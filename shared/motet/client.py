@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, cast, overload
 
 from opentelemetry.trace import SpanKind
 from pydantic import BaseModel
@@ -287,33 +287,9 @@ class TaskHandle:
         Raises:
             FaultError: `deadline_exceeded` when it has not within `timeout_s` seconds.
         """
-        heard = asyncio.Event()
-
-        async def told(_: object) -> None:
-            heard.set()
-
+        late = f"Task {self.id!r} has not ended after {timeout_s or 0:g} s; it goes on."
         announced = self._bus.topology.result(self.id, TASK_CALL)
-        subscription = await self._bus.subscribe(announced, told)
-        try:
-            async with asyncio.timeout(timeout_s):
-                while True:
-                    record = await self.record()
-                    if record is not None and record.state.terminal:
-                        return record
-                    # The announcement is a core message: a lost one is made good by looking.
-                    try:
-                        await asyncio.wait_for(heard.wait(), RESULT_POLL_S)
-                    except TimeoutError:
-                        continue
-                    heard.clear()
-        except TimeoutError:
-            raise FaultError.of(
-                FaultType.DEADLINE_EXCEEDED,
-                f"Task {self.id!r} has not ended after {timeout_s:g} s; it goes on.",
-            ) from None
-        finally:
-            if self._bus.client.is_connected:
-                await subscription.unsubscribe()
+        return await self._until(lambda record: record.state.terminal, announced, timeout_s, late)
 
     async def evaluation(self, timeout_s: float | None = None) -> Evaluation:
         """Waits until the task, once ended, has been evaluated.
@@ -322,29 +298,41 @@ class TaskHandle:
             FaultError: `deadline_exceeded` when it has not within `timeout_s` seconds, such as in
                 a mesh without an evaluator.
         """
+        late = f"Task {self.id!r} has no scores after {timeout_s or 0:g} s."
+        announced = self._bus.topology.event(self.id, "scored")
+        record = await self._until(
+            lambda record: record.evaluation is not None, announced, timeout_s, late
+        )
+        return cast("Evaluation", record.evaluation)
+
+    async def _until(
+        self,
+        reached: Callable[[TaskRecord], bool],
+        announced: str,
+        timeout_s: float | None,
+        late: str,
+    ) -> TaskRecord:
+        """The record, once it is as wanted; a message on `announced` says when to look."""
         heard = asyncio.Event()
 
         async def told(_: object) -> None:
             heard.set()
 
-        subject = self._bus.topology.event(self.id, "scored")
-        subscription = await self._bus.subscribe(subject, told)
+        subscription = await self._bus.subscribe(announced, told)
         try:
             async with asyncio.timeout(timeout_s):
                 while True:
                     record = await self.record()
-                    if record is not None and record.evaluation is not None:
-                        return record.evaluation
+                    if record is not None and reached(record):
+                        return record
+                    # The announcement is a core message: a lost one is made good by looking.
                     try:
                         await asyncio.wait_for(heard.wait(), RESULT_POLL_S)
                     except TimeoutError:
                         continue
                     heard.clear()
         except TimeoutError:
-            raise FaultError.of(
-                FaultType.DEADLINE_EXCEEDED,
-                f"Task {self.id!r} has no scores after {timeout_s:g} s.",
-            ) from None
+            raise FaultError.of(FaultType.DEADLINE_EXCEEDED, late) from None
         finally:
             if self._bus.client.is_connected:
                 await subscription.unsubscribe()

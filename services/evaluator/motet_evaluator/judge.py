@@ -31,7 +31,8 @@ from motet_evaluator.citations import cited_claims
 from motet_evaluator.claims import addresses_the_judge, claims_of
 from motet_evaluator.context import mean_precision
 from motet_evaluator.faithfulness import checked_claims
-from motet_evaluator.prompting import fenced, messages
+from motet_evaluator.fencing import fenced
+from motet_evaluator.prompts import PROMPTS
 from motet_evaluator.relevance import answering_claims
 from motet_evaluator.support import Body
 from motet_evaluator.words import Words, share
@@ -236,7 +237,7 @@ class Judge:
         }
         async with self._room, asyncio.timeout(self._timeout_s):
             return await self._model.structured(
-                messages(prompt, **values), schema, name=prompt, max_tokens=160
+                PROMPTS.load(prompt).messages(**values), schema, name=prompt, max_tokens=160
             )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from motet_planner.catalogue import Catalogue, catalogue_of
 from motet_planner.ports import Delegation, Model
-from motet_planner.prompting import load
+from motet_planner.prompts import PROMPTS
 from motet_planner.settings import PlannerSettings
 
 __all__ = ["Run"]
@@ -40,12 +40,12 @@ class Run:
     ) -> dict[str, Any]:
         """Has the model decide one thing, in the form of a JSON Schema."""
         self.call.check()
-        messages = load(prompt).messages(**values)
+        messages = PROMPTS.load(prompt).messages(**values)
         return await self.model.structured(messages, schema, name=prompt, max_tokens=max_tokens)
 
     async def write(self, prompt: str, *, max_tokens: int, **values: str) -> str:
         """Has the model write text."""
         self.call.check()
         return (
-            await self.model.text(load(prompt).messages(**values), max_tokens=max_tokens)
+            await self.model.text(PROMPTS.load(prompt).messages(**values), max_tokens=max_tokens)
         ).strip()

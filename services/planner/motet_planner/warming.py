@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from motet_planner.catalogue import Catalogue
-from motet_planner.prompting import load
+from motet_planner.prompts import PROMPTS
 
 __all__ = ["Preparing", "warm"]
 
@@ -42,4 +42,4 @@ async def warm(model: Preparing, catalogue: Callable[[], Catalogue]) -> None:
     """Has a model read the prompts but for their last message."""
     values = dict.fromkeys(_NAMES, "")
     for name in _WARMED:
-        await model.prepare(load(name).messages(**values, skills=catalogue().shown()))
+        await model.prepare(PROMPTS.load(name).messages(**values, skills=catalogue().shown()))

@@ -10,8 +10,9 @@ import pytest
 from motet.errors import FaultError
 from motet.messages import EvaluateRequest, Evidence, Scored, ScoreFailed
 from motet.testing import Asked, ScriptedModel
+from motet_evaluator.fencing import fenced
 from motet_evaluator.judge import JUDGED, Judge
-from motet_evaluator.prompting import VERSIONS, fenced, messages
+from motet_evaluator.prompts import PROMPTS
 
 TOWER = "The tower is 38 metres high. It was finished in 1902."
 YES = {"nearest": "", "supported": "yes"}
@@ -151,10 +152,10 @@ async def test_where_nothing_can_be_judged_nothing_is_asked() -> None:
     assert model.asked == []
 
 
-@pytest.mark.parametrize("name", VERSIONS)
+@pytest.mark.parametrize("name", ["answers", "helps", "supported"])
 def test_prompts_end_with_what_changes(name: str) -> None:
     values = {key: f"<{key}>" for key in ("evidence", "claim", "question", "answer", "passage")}
-    read = messages(name, **values)
+    read = PROMPTS.load(name).messages(**values)
     assert read[0][0] == "system"
     assert [role for role, _ in read[1:]] == ["user", "assistant"] * (len(read) // 2 - 1) + ["user"]
     assert not any(value in text for _, text in read[:-1] for value in values.values())

@@ -1,1 +1,7 @@
-"""Prompts: files, each with a name and a version."""
+"""The prompts of the evaluator; their form is told in `motet.models.prompts`."""
+
+from motet.models.prompts import Prompts
+
+__all__ = ["PROMPTS"]
+
+PROMPTS = Prompts(__name__)

@@ -16,7 +16,7 @@ from motet.messages import GraphPassage, Triple
 from motet_graph import names
 from motet_graph.extraction.offline import OfflineExtractor
 from motet_graph.extraction.port import extraction_of
-from motet_graph.extraction.prompting import load
+from motet_graph.prompts import PROMPTS
 from motet_graph.statements import Alias, Extraction, Statement
 
 __all__ = ["ModelExtractor"]
@@ -61,7 +61,7 @@ class ModelExtractor:
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        self._prompt = load("extract")
+        self._prompt = PROMPTS.load("extract")
         self._offline = OfflineExtractor()
 
     @property

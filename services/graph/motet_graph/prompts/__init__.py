@@ -1,1 +1,7 @@
-"""Prompt files; see `motet_graph.extraction.prompting`."""
+"""The prompts of the graph; their form is told in `motet.models.prompts`."""
+
+from motet.models.prompts import Prompts
+
+__all__ = ["PROMPTS"]
+
+PROMPTS = Prompts(__name__)

@@ -1,4 +1,7 @@
-"""Prompts: files of the package, each with a name, a version and worked examples.
+"""Prompts: files of a service's package, each with a name, a version and worked examples.
+
+    PROMPTS = Prompts("motet_planner.prompts")
+    messages = PROMPTS.load("plan").messages(goal=goal, skills=skills)
 
 A prompt file begins with front matter (`name`, `version`, `purpose`), followed by sections headed
 `# system`, `# user` and `# assistant`. The instructions and examples come first and the only thing
@@ -10,13 +13,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
 from importlib.resources import files
 from string import Template
 
 from motet.errors import MotetError
 
-__all__ = ["Prompt", "load"]
+__all__ = ["Prompt", "Prompts"]
 
 _FILE = re.compile(r"^(?P<name>[a-z_]+)\.v(?P<version>\d+)\.md$")
 _SECTION = re.compile(r"^# (system|user|assistant)\n", re.MULTILINE)
@@ -41,22 +43,34 @@ class Prompt:
         return [(role, Template(text).substitute(values)) for role, text in self.sections]
 
 
-@cache
-def load(name: str, version: int | None = None) -> Prompt:
-    """Reads a prompt; without a version, its newest.
+class Prompts:
+    """The prompts of one package."""
 
-    Raises:
-        MotetError: There is no such prompt, or its file is malformed.
-    """
-    found = {
-        int(match["version"]): entry
-        for entry in files("motet_planner.prompts").iterdir()
-        if (match := _FILE.match(entry.name)) and match["name"] == name
-    }
-    if not found or (version is not None and version not in found):
-        raise MotetError(f"There is no prompt {name!r} of version {version or 'any'}.")
-    entry = found[version or max(found)]
-    return _parse(entry.read_text(encoding="utf-8"), entry.name)
+    def __init__(self, package: str) -> None:
+        """`package` is the dotted name of the package that the files are in."""
+        self._package = package
+        self._read: dict[tuple[str, int | None], Prompt] = {}
+
+    def load(self, name: str, version: int | None = None) -> Prompt:
+        """Reads a prompt; without a version, its newest.
+
+        Raises:
+            MotetError: There is no such prompt, or its file is malformed.
+        """
+        if (name, version) not in self._read:
+            self._read[name, version] = self._load(name, version)
+        return self._read[name, version]
+
+    def _load(self, name: str, version: int | None) -> Prompt:
+        found = {
+            int(match["version"]): entry
+            for entry in files(self._package).iterdir()
+            if (match := _FILE.match(entry.name)) and match["name"] == name
+        }
+        if not found or (version is not None and version not in found):
+            raise MotetError(f"There is no prompt {name!r} of version {version or 'any'}.")
+        entry = found[version or max(found)]
+        return _parse(entry.read_text(encoding="utf-8"), entry.name)
 
 
 def _parse(text: str, file: str) -> Prompt:
