@@ -7,6 +7,9 @@ Invariants:
 - A message is alive on the stream as long as its handler runs: in-progress is sent each third of
   the ack wait. A handler whose signs of life cannot be sent for a whole ack wait is stopped, since
   the message by then belongs to somebody else.
+- A server that is killed forgets deliveries that it has not yet written down, and counts anew. So
+  what was in the stream before the connection was made may have been delivered before, whatever
+  its count says.
 - A handler decides the message's fate itself, through `Delivery`; one that raises hands the
   message back.
 """
@@ -22,6 +25,7 @@ from datetime import UTC, datetime
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
+from nats.js.errors import APIError
 
 from motet.bus.connection import GOODBYE_S, Bus
 from motet.bus.stopping import end
@@ -47,9 +51,18 @@ HAND_BACK_MAX_S = 60.0
 class Delivery:
     """One delivery of one message."""
 
-    __slots__ = ("_message", "attempt", "last_sign", "sequence", "settled", "stored_at", "task")
+    __slots__ = (
+        "_message",
+        "attempt",
+        "first",
+        "last_sign",
+        "sequence",
+        "settled",
+        "stored_at",
+        "task",
+    )
 
-    def __init__(self, message: Msg) -> None:
+    def __init__(self, message: Msg, doubtful: int = 0) -> None:
         self._message = message
         # $JS.ACK.[<domain>.<account>.]<stream>.<consumer>.<delivered>.<sequence>.….<time>.<pending>
         tokens = message.reply.split(".")
@@ -58,6 +71,8 @@ class Delivery:
         """How many times the message has been delivered, from 1."""
         self.sequence = int(tokens[first + 1])
         """The message's place in its stream."""
+        self.first = self.attempt == 1 and self.sequence > doubtful
+        """Whether it was certainly never delivered before."""
         self.stored_at = int(tokens[first + 3]) / 1e9
         """When the stream stored it, Unix time in seconds."""
         self.settled = False
@@ -115,7 +130,8 @@ class Consumer:
         concurrency: int,
     ) -> None:
         self._bus = bus
-        self._next = f"$JS.API.CONSUMER.MSG.NEXT.{bus.topology.stream(stream)}.{durable}"
+        self._stream = bus.topology.stream(stream)
+        self._next = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{durable}"
         self._name = durable
         self._handler = handler
         self._concurrency = concurrency
@@ -123,6 +139,7 @@ class Consumer:
         self._running: set[Delivery] = set()
         self._asked = 0
         self._generation = 0
+        self._doubtful = 0
         self._heard = 0.0
         self._inbox = ""
         self._reply = ""
@@ -141,7 +158,7 @@ class Consumer:
         """Begins to pull."""
         self._inbox = self._bus.client.new_inbox()
         self._subscription = await self._bus.subscribe(f"{self._inbox}.*", self._received)
-        await self._ask_anew()
+        await self._bus.patiently(self._ask_connected, f"Queue {self._name!r} cannot be read")
         self._keeper = asyncio.create_task(self._keep(), name=f"keep {self._name}")
 
     async def stop(self, grace_s: float) -> None:
@@ -169,7 +186,7 @@ class Consumer:
         if self._stopping:
             await _quietly(message.nak())
             return
-        delivery = Delivery(message)
+        delivery = Delivery(message, self._doubtful)
         self._running.add(delivery)
         self._idle.clear()
         delivery.task = asyncio.create_task(self._run(delivery), name=f"handle {self._name}")
@@ -207,6 +224,12 @@ class Consumer:
             if free * 2 >= self._concurrency or self._asked == 0:
                 await _quietly(self._ask(free))
 
+    async def _ask_connected(self) -> None:
+        """Asks for the first time on a connection."""
+        info = await self._bus.js.stream_info(self._stream)
+        self._doubtful = info.state.last_seq
+        await self._ask_anew()
+
     async def _ask_anew(self) -> None:
         """Forgets what was asked for and asks for all free places under a new inbox."""
         self._generation += 1
@@ -242,8 +265,11 @@ class Consumer:
             # A request for messages does not outlive its connection.
             anew = self._bus.connections != connections
             silent = now - self._heard > 2 * IDLE_HEARTBEAT_S
-            if anew or (silent and len(self._running) < self._concurrency):
-                connections = self._bus.connections
+            if anew:
+                now_connected = self._bus.connections
+                if await _quietly(self._ask_connected()):
+                    connections = now_connected
+            elif silent and len(self._running) < self._concurrency:
                 await _quietly(self._ask_anew())
 
     async def _sign(self, delivery: Delivery, now: float) -> None:
@@ -259,9 +285,11 @@ class Consumer:
             delivery.last_sign = now
 
 
-async def _quietly(action: Awaitable[object]) -> None:
-    """Awaits an acknowledgement whose loss the stream makes good by delivering again."""
+async def _quietly(action: Awaitable[object]) -> bool:
+    """Awaits what is made good if it fails, as by delivering again; returns whether it did not."""
     try:
         await action
-    except (NatsError, TimeoutError) as error:
+    except (NatsError, TimeoutError, APIError) as error:
         log.debug("not sent: %s", error or type(error).__name__)
+        return False
+    return True

@@ -5,12 +5,16 @@ Keys are dot-separated tokens. A deleted key is one whose newest value is a dele
 
 from __future__ import annotations
 
-import asyncio
+import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 
+from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from nats.js.kv import KeyValue
+from nats.js import JetStreamContext
+from nats.js.api import ConsumerConfig, DeliverPolicy
+from nats.js.errors import ServiceUnavailableError
 
 from motet.bus import connection
 from motet.bus.connection import Bus, SequenceConflictError
@@ -23,8 +27,15 @@ __all__ = ["Bucket", "Item"]
 CONNECTION_CHECK_S = 1.0
 """Seconds between two looks at whether the connection was lost and is back."""
 
+CONSUMER_LINGERS_S = 5.0
+"""Seconds for which the server keeps a watch whose watcher is gone."""
+
+PAGE_ITEMS = 256
+"""Values that are asked for at once."""
+
 _GONE = ("DEL", "PURGE")
 _NOT_FOUND = "404"
+_END_OF_BATCH = "204"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +103,64 @@ class Bucket:
         await self._bus.store(self._write + key, b"", headers, timeout_s=timeout_s)
 
     async def items(self, prefix: str = "") -> list[Item]:
-        """Every live value whose key is `prefix`, or lies below it, in no order."""
-        found = [item async for item in self.watch(prefix, follow=False) if item is not None]
-        return list({item.key: item for item in found}.values())
+        """Live values whose keys lie below `prefix`, or all, the oldest first.
 
-    async def watch(self, prefix: str = "", *, follow: bool = True) -> AsyncIterator[Item | None]:
-        """Live values at and below `prefix`, then, with `follow`, each change.
+        Raises:
+            FaultError: `unavailable` when the bucket cannot be read.
+        """
+        found: dict[str, Item] = {}
+        complaint, after = f"Bucket {self._bucket!r} cannot be read", 0
+        while True:
+            page = await self._bus.patiently(partial(self._page, prefix, after), complaint)
+            for message in page:
+                headers = message.headers or {}
+                after = int(headers[Header.SEQUENCE])
+                key = headers[Header.SUBJECT].removeprefix(self._write)
+                found.pop(key, None)
+                if headers.get(Header.KV_OPERATION) not in _GONE:
+                    found[key] = Item(key, message.data, after)
+            if len(page) < PAGE_ITEMS:
+                return list(found.values())
+
+    async def _page(self, prefix: str, after: int) -> list[Msg]:
+        """The next messages of a bucket after a place in its stream, at most `PAGE_ITEMS`.
+
+        A bucket keeps one message a key, so that its messages are its values.
+
+        Raises:
+            TimeoutError: Not all of them came.
+            ServiceUnavailableError: The server does not answer yet.
+        """
+        request = {"batch": PAGE_ITEMS, "seq": after + 1, "next_by_subj": self._below(prefix)}
+        inbox = self._bus.client.new_inbox()
+        subscription = await self._bus.client.subscribe(inbox)
+        try:
+            subject = f"$JS.API.DIRECT.GET.KV_{self._bucket}"
+            await self._bus.client.publish(subject, json.dumps(request).encode(), reply=inbox)
+            page: list[Msg] = []
+            last = "0"
+            while True:
+                message = await subscription.next_msg(timeout=connection.ATTEMPT_TIMEOUT_S)
+                headers = message.headers or {}
+                status = headers.get(Header.STATUS)
+                if status == _NOT_FOUND:
+                    return []
+                if status not in (None, _END_OF_BATCH):
+                    raise ServiceUnavailableError(code=503, description=f"status {status}")
+                if headers[Header.LAST_SEQUENCE] != last:
+                    raise TimeoutError("some of the values did not come")
+                if status == _END_OF_BATCH:
+                    return page
+                page.append(message)
+                last = headers[Header.SEQUENCE]
+        finally:
+            await subscription.unsubscribe()
+
+    def _below(self, prefix: str) -> str:
+        return self._write + (f"{prefix}.>" if prefix else ">")
+
+    async def watch(self, prefix: str = "") -> AsyncIterator[Item | None]:
+        """Live values below `prefix`, or all, and then each change.
 
         Yields None when everything that was there has been given. A deletion is an item with an
         empty value. After the connection was lost, all of this begins anew.
@@ -106,43 +169,59 @@ class Bucket:
             FaultError: `unavailable` when the bucket cannot be read.
         """
         while True:
-            async for entry in self._entries(prefix, follow=follow):
-                if entry is None:
+            async for message in self._messages(prefix):
+                if message is None:
                     yield None
-                    if not follow:
-                        return
                     continue
-                gone = entry.operation in _GONE
-                yield Item(entry.key, b"" if gone else entry.value or b"", entry.revision or 0)
+                gone = (message.headers or {}).get(Header.KV_OPERATION) in _GONE
+                key = message.subject.removeprefix(self._write)
+                revision = message.metadata.sequence.stream
+                yield Item(key, b"" if gone else message.data, revision)
 
-    async def _entries(
-        self, prefix: str, *, follow: bool
-    ) -> AsyncGenerator[KeyValue.Entry | None, None]:
-        """What one watch gives, until its connection is lost."""
+    async def _messages(self, prefix: str) -> AsyncGenerator[Msg | None, None]:
+        """What one watch gives, until its connection is lost; None after what was there."""
         connections = self._bus.connections
-
-        async def begin() -> KeyValue.KeyWatcher:
-            kv = await self._bus.js.key_value(self._bucket)
-            return await kv.watch(f"{prefix}.>" if prefix else ">", ignore_deletes=not follow)
-
         complaint = f"Bucket {self._bucket!r} cannot be read"
-        watcher = await self._bus.patiently(begin, complaint)
-        loop = asyncio.get_running_loop()
-        heard = loop.time()
+        subscription = await self._bus.patiently(
+            partial(
+                self._bus.js.subscribe,
+                self._below(prefix),
+                stream=f"KV_{self._bucket}",
+                ordered_consumer=True,
+                config=ConsumerConfig(
+                    deliver_policy=DeliverPolicy.LAST_PER_SUBJECT,
+                    inactive_threshold=CONSUMER_LINGERS_S,
+                ),
+            ),
+            complaint,
+        )
+        count, whole = 0, False
         try:
+            total = await self._total(subscription, complaint)
             while self._bus.connections == connections:
+                if not whole and count >= total:
+                    whole = True
+                    yield None
                 try:
-                    entry = await watcher.updates(timeout=CONNECTION_CHECK_S)
+                    message = await subscription.next_msg(timeout=CONNECTION_CHECK_S)
                 except (TimeoutError, NatsError):
-                    if not follow and loop.time() - heard > connection.GIVE_UP_S:
-                        raise FaultError.of(
-                            FaultType.UNAVAILABLE, f"{complaint}.", retryable=True
-                        ) from None
+                    if not whole:
+                        # What was counted may have left the bucket since.
+                        total = await self._total(subscription, complaint)
                     continue
-                if entry is not None and not isinstance(entry, KeyValue.Entry):
-                    return
-                heard = loop.time()
-                yield entry
+                count += 1
+                yield message
+        except FaultError:
+            if self._bus.connections == connections:
+                raise
         finally:
             if self._bus.client.is_connected:
-                await watcher.stop()
+                await subscription.unsubscribe()
+
+    async def _total(self, subscription: JetStreamContext.PushSubscription, complaint: str) -> int:
+        """How many values a consumer gives of those that are there.
+
+        Those that it has sent count, too: this answer may overtake them.
+        """
+        info = await self._bus.patiently(subscription.consumer_info, complaint)
+        return (info.num_pending or 0) + (info.delivered.consumer_seq if info.delivered else 0)

@@ -211,7 +211,7 @@ class SkillServer:
     async def _serve_alone(self, delivery: Delivery, work: Work, *, known: bool) -> None:
         context = work.context
         entry = None
-        if known or delivery.attempt > 1 or not context.fresh:
+        if known or not delivery.first or not context.fresh:
             entry = await self._ledger.entry(context.task, context.call)
         if entry is not None and await self._known(delivery, work, entry):
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,18 @@ from motet.bus import Bus, connection
 from motet.errors import FaultError, SetupError
 from motet.messages import Answer, FaultType, StateChanged, Task, TaskState
 from motet.settings import Settings
-from motet.telemetry import setup
-from motet.testing import Flaky, Gate, Line, TestMesh, TestServer, test_mesh, with_fault
+from motet.telemetry import names, setup
+from motet.testing import (
+    Flaky,
+    Gate,
+    Line,
+    TestMesh,
+    TestServer,
+    losing_acks,
+    test_mesh,
+    with_fault,
+)
+from motet.testing.mesh import runner
 from tests.integration.bus.agents import Done, Order, echo, planner, worker
 
 
@@ -82,6 +93,34 @@ async def test_a_server_that_is_away_while_a_call_ends(
             assert await call == Done(text="x")
         await mesh.drained("CALLS")
         assert gate.entered == 1
+
+
+async def test_a_server_that_forgot_a_delivery_does_not_run_the_call_again(
+    own_mesh: TestMesh, nats_server: TestServer
+) -> None:
+    """A server that is killed may count deliveries anew: the second one seems to be the first."""
+    runs = Flaky()
+    app = await own_mesh.join(with_fault(worker(echo), "work", runs))
+    bus = own_mesh.bus
+    async with losing_acks(runner(app).bus) as lost:
+        assert await own_mesh.motet.call("worker.work", {"text": "x"}, Done) == Done(text="x")
+        assert len(lost) == 1
+    await bus.js.delete_consumer(bus.topology.stream("CALLS"), "worker-work")
+    await nats_server.restart()
+    await bus.patiently(
+        partial(
+            bus.js.add_consumer,
+            bus.topology.stream("CALLS"),
+            bus.topology.consumer("worker", "work"),
+        ),
+        "The consumer cannot be made",
+    )
+
+    await own_mesh.drained("CALLS")
+    assert runs.runs == 1
+    deliveries = [span for span in own_mesh.spans() if span.kind == "consumer"]
+    assert [span.attributes[names.ATTEMPT] for span in deliveries] == [1, 1]
+    assert deliveries[1].attributes[names.REUSED] is True
 
 
 async def test_restarts_under_load_lose_and_double_nothing(
