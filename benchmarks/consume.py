@@ -21,7 +21,8 @@ from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
 from nats.js.api import RetentionPolicy, StreamConfig
 
 from motet.bus import Bus
-from motet.bus.delivery import Consumer, Delivery
+from motet.bus.consumer import Consumer
+from motet.bus.delivery import Delivery
 from motet.embedded.nats import nats_server
 from motet.settings import Settings
 from motet.telemetry import setup

@@ -55,6 +55,38 @@ class TaskBook:
             if await self._bucket.put(task, body, item.revision) is not None:
                 return changed
 
+    async def take(
+        self, task: str, submission: int, sequence: int, attempts: int
+    ) -> TaskRecord | None:
+        """Begins to work on a task for the message at `sequence` of the stream TASKS.
+
+        Args:
+            task: Its id.
+            submission: The place of the submission that the message stands for.
+            sequence: The message's own place.
+            attempts: How many times it was delivered.
+
+        Returns:
+            The record, unchanged if it is terminal or waits; None when the task is worked on for
+            another message, or there is none.
+        """
+        while True:
+            item = await self._bucket.get(task)
+            record = None if item is None else TaskRecord.model_validate_json(item.value)
+            if item is None or record is None:
+                return None
+            if record.state.terminal:
+                return record
+            if record.sequence not in (submission, sequence):
+                return None
+            if record.state == TaskState.WAITING:
+                return record
+            values = {"sequence": sequence, "attempts": attempts, "updated_at": datetime.now(UTC)}
+            changed = record.model_copy(update=values)
+            body = changed.model_dump_json().encode()
+            if await self._bucket.put(task, body, item.revision) is not None:
+                return changed
+
     async def resume(self, task: str, sequence: int) -> TaskRecord | None:
         """Has a waiting task go on with the message at `sequence` of the stream TASKS.
 

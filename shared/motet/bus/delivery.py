@@ -1,15 +1,15 @@
-"""Delivery: pulling messages from a durable consumer, one by one, and keeping them alive.
+"""Delivery: messages that this process works on, each by itself, and kept alive.
 
 Invariants:
 
-- Up to `concurrency` messages are asked for or worked on at any time, and a freed place is asked
-  for at once: a slow handler never holds up its neighbours.
 - A message is alive on the stream as long as its handler runs: in-progress is sent each third of
   the ack wait. A handler whose signs of life cannot be sent for a whole ack wait is stopped, since
   the message by then belongs to somebody else.
 - A server that is killed forgets deliveries that it has not yet written down, and counts anew. So
   what was in the stream before the connection was made may have been delivered before, whatever
   its count says.
+- A message that is delivered again while it is worked on here, as by a server that was restarted,
+  waits: it is never handled beside itself.
 - A handler decides the message's fate itself, through `Delivery`; one that raises hands the
   message back.
 """
@@ -17,29 +17,20 @@ Invariants:
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 from nats.js.errors import APIError
 
-from motet.bus.connection import GOODBYE_S, Bus
+from motet.bus.connection import Bus
 from motet.bus.stopping import end
-from motet.bus.topology import Header
 
-__all__ = ["Consumer", "Delivery"]
+__all__ = ["Delivery", "Handler", "Holding", "quietly"]
 
 log = logging.getLogger(__name__)
-
-PULL_EXPIRES_S = 30.0
-"""Seconds that the server keeps one request for messages."""
-
-IDLE_HEARTBEAT_S = 3.0
-"""Seconds between the server's signs of life on a request; after two misses it is made anew."""
 
 HAND_BACK_DELAY_S = 0.2
 """Seconds before a message is delivered again that a stopping handler handed back."""
@@ -54,6 +45,7 @@ class Delivery:
     __slots__ = (
         "_message",
         "attempt",
+        "ended",
         "first",
         "last_sign",
         "sequence",
@@ -78,6 +70,8 @@ class Delivery:
         self.settled = False
         self.last_sign = asyncio.get_running_loop().time()
         self.task: asyncio.Task[None] | None = None
+        self.ended = asyncio.Event()
+        """Set when its handler is over."""
 
     @property
     def subject(self) -> str:
@@ -117,160 +111,87 @@ class Delivery:
 Handler = Callable[[Delivery], Awaitable[None]]
 
 
-class Consumer:
-    """Pulls from one durable consumer and runs a handler for each message."""
+class Holding:
+    """The messages of one queue that this process works on."""
 
-    def __init__(
-        self,
-        bus: Bus,
-        stream: str,
-        durable: str,
-        handler: Handler,
-        *,
-        concurrency: int,
-    ) -> None:
+    def __init__(self, bus: Bus, name: str, handler: Handler, freed: Handler) -> None:
+        """Holds nothing yet.
+
+        Args:
+            bus: Where the messages come from.
+            name: The queue's name, for logs.
+            handler: Does the work, and settles the message.
+            freed: Hears of each message that is not worked on any more.
+        """
         self._bus = bus
-        self._stream = bus.topology.stream(stream)
-        self._next = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{durable}"
-        self._name = durable
+        self._name = name
         self._handler = handler
-        self._concurrency = concurrency
+        self._freed = freed
         self._ack_wait_s = bus.settings.ack_wait_s
         self._running: set[Delivery] = set()
-        self._asked = 0
-        self._generation = 0
-        self._doubtful = 0
-        self._heard = 0.0
-        self._inbox = ""
-        self._reply = ""
-        self._subscription: Subscription | None = None
-        self._keeper: asyncio.Task[None] | None = None
-        self._stopping = False
+        self._working: dict[int, Delivery] = {}
         self._idle = asyncio.Event()
         self._idle.set()
 
-    @property
-    def running(self) -> int:
+    def __len__(self) -> int:
         """How many messages are worked on now."""
         return len(self._running)
 
-    async def start(self) -> None:
-        """Begins to pull."""
-        self._inbox = self._bus.client.new_inbox()
-        self._subscription = await self._bus.subscribe(f"{self._inbox}.*", self._received)
-        await self._bus.patiently(self._ask_connected, f"Queue {self._name!r} cannot be read")
-        self._keeper = asyncio.create_task(self._keep(), name=f"keep {self._name}")
+    def take(self, delivery: Delivery) -> None:
+        """Begins to work on a message."""
+        self._running.add(delivery)
+        self._idle.clear()
+        delivery.task = asyncio.create_task(self._run(delivery), name=f"handle {self._name}")
+
+    @property
+    def period_s(self) -> float:
+        """Seconds between two rounds of `keep_alive`."""
+        return min(self._ack_wait_s / 3, 1.0)
+
+    async def keep_alive(self) -> None:
+        """Sends what signs of life are due, and lets go of what was lost."""
+        now = asyncio.get_running_loop().time()
+        for delivery in list(self._running):
+            await self._sign(delivery, now)
 
     async def stop(self, grace_s: float) -> None:
-        """Stops pulling; what runs gets `grace_s` seconds to finish, then is handed back."""
-        self._stopping = True
-        if self._subscription is not None:
-            # What is under way to us comes still, and is handed back at once.
-            await _quietly(asyncio.wait_for(self._subscription.drain(), GOODBYE_S))
+        """Gives what runs `grace_s` seconds to finish, and hands back the rest."""
         if self._running and grace_s > 0:
             try:
                 async with asyncio.timeout(grace_s):
                     await self._idle.wait()
             except TimeoutError:
                 log.info("%s: handing back %d running calls", self._name, len(self._running))
-        await end(self._keeper, *(delivery.task for delivery in self._running))
-
-    async def _received(self, message: Msg) -> None:
-        self._heard = asyncio.get_running_loop().time()
-        # A message comes under its own subject, a status under the inbox of its request.
-        if message.subject.startswith(self._inbox):
-            if message.subject == self._reply and message.headers:
-                await self._status(message.headers)
-            return
-        self._asked = max(0, self._asked - 1)
-        if self._stopping:
-            await _quietly(message.nak())
-            return
-        delivery = Delivery(message, self._doubtful)
-        self._running.add(delivery)
-        self._idle.clear()
-        delivery.task = asyncio.create_task(self._run(delivery), name=f"handle {self._name}")
-
-    async def _status(self, headers: Mapping[str, str]) -> None:
-        match headers.get(Header.STATUS):
-            case "100" | None:
-                return
-            case "408":
-                unfilled = int(headers.get(Header.UNFILLED, self._asked))
-                self._asked = max(0, self._asked - unfilled)
-                await _quietly(self._ask(unfilled))
-            case status:
-                # The consumer moved, or the server restarts: the keeper asks again.
-                log.debug("%s: a request for messages ended with %s", self._name, status)
-                self._asked = 0
-                self._heard = float("-inf")
+        await end(*(delivery.task for delivery in self._running))
 
     async def _run(self, delivery: Delivery) -> None:
         try:
-            await self._handler(delivery)
+            await self._handle(delivery)
         except asyncio.CancelledError:
             if not delivery.settled:
-                await _quietly(delivery.retry(HAND_BACK_DELAY_S))
+                await quietly(delivery.retry(HAND_BACK_DELAY_S))
         except Exception:
             log.exception("%s: message %d is handed back", self._name, delivery.sequence)
             if not delivery.settled:
                 delay_s = 0.5 * 2 ** min(delivery.attempt, 10)
-                await _quietly(delivery.retry(min(delay_s, HAND_BACK_MAX_S)))
+                await quietly(delivery.retry(min(delay_s, HAND_BACK_MAX_S)))
         finally:
             self._running.discard(delivery)
             if not self._running:
                 self._idle.set()
-            free = self._concurrency - len(self._running) - self._asked
-            if free * 2 >= self._concurrency or self._asked == 0:
-                await _quietly(self._ask(free))
+            await self._freed(delivery)
 
-    async def _ask_connected(self) -> None:
-        """Asks for the first time on a connection."""
-        info = await self._bus.js.stream_info(self._stream)
-        self._doubtful = info.state.last_seq
-        await self._ask_anew()
-
-    async def _ask_anew(self) -> None:
-        """Forgets what was asked for and asks for all free places under a new inbox."""
-        self._generation += 1
-        self._reply = f"{self._inbox}.{self._generation}"
-        self._asked = 0
-        await self._ask(self._concurrency - len(self._running))
-
-    async def _ask(self, count: int) -> None:
-        if count <= 0 or self._stopping:
-            return
-        self._asked += count
-        self._heard = max(self._heard, asyncio.get_running_loop().time())
-        request = {
-            "batch": count,
-            "expires": int(PULL_EXPIRES_S * 1e9),
-            "idle_heartbeat": int(IDLE_HEARTBEAT_S * 1e9),
-        }
-        await self._bus.client.publish(self._next, json.dumps(request).encode(), reply=self._reply)
-
-    async def _keep(self) -> None:
-        """Sends signs of life for running messages, and revives a pull that went silent."""
-        period = min(self._ack_wait_s / 3, 1.0)
-        loop = asyncio.get_running_loop()
-        client = self._bus.client
-        connections = self._bus.connections
-        while True:
-            await asyncio.sleep(period)
-            now = loop.time()
-            for delivery in list(self._running):
-                await self._sign(delivery, now)
-            if self._stopping or not client.is_connected:
-                continue
-            # A request for messages does not outlive its connection.
-            anew = self._bus.connections != connections
-            silent = now - self._heard > 2 * IDLE_HEARTBEAT_S
-            if anew:
-                now_connected = self._bus.connections
-                if await _quietly(self._ask_connected()):
-                    connections = now_connected
-            elif silent and len(self._running) < self._concurrency:
-                await _quietly(self._ask_anew())
+    async def _handle(self, delivery: Delivery) -> None:
+        """Handles a message, after whoever works on the same one here."""
+        while (earlier := self._working.get(delivery.sequence)) is not None:
+            delivery.first = False
+            await earlier.ended.wait()
+        self._working[delivery.sequence] = delivery
+        try:
+            await self._handler(delivery)
+        finally:
+            del self._working[delivery.sequence]
+            delivery.ended.set()
 
     async def _sign(self, delivery: Delivery, now: float) -> None:
         if delivery.settled or now - delivery.last_sign < self._ack_wait_s / 3:
@@ -281,11 +202,11 @@ class Consumer:
             delivery.settled = True
             delivery.task.cancel()
         elif self._bus.client.is_connected:
-            await _quietly(delivery.alive())
+            await quietly(delivery.alive())
             delivery.last_sign = now
 
 
-async def _quietly(action: Awaitable[object]) -> bool:
+async def quietly(action: Awaitable[object]) -> bool:
     """Awaits what is made good if it fails, as by delivering again; returns whether it did not."""
     try:
         await action

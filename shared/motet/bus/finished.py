@@ -26,9 +26,10 @@ from pydantic import ValidationError
 from motet.bus.bodies import bounded, fault_of
 from motet.bus.book import TaskBook
 from motet.bus.connection import Bus
+from motet.bus.consumer import Consumer
 from motet.bus.context import CallContext
 from motet.bus.dead import DeadLetters
-from motet.bus.delivery import Consumer, Delivery
+from motet.bus.delivery import Delivery
 from motet.bus.retries import RetryPolicy
 from motet.bus.serve import Work
 from motet.bus.topology import TASK_CALL, Header, call_id

@@ -116,18 +116,12 @@ class Orphans:
         """Whether a consumer selects a subject; one that is there stays."""
         if subject in self._selected:
             return True
-        tokens = self._tokens(subject)
-        topology = self._bus.topology
-        match stream, tokens:
-            case "CALLS", [agent, skill]:
-                wanted = topology.consumer(agent, skill)
-            case "TASKS", [kind]:
-                wanted = topology.task_consumer(kind)
-            case _:
-                return False
+        wanted = self._bus.topology.consumer_of(subject)
+        if wanted is None:
+            return False
         try:
             found = await self._bus.js.consumer_info(
-                topology.stream(stream), wanted.durable_name or ""
+                self._bus.topology.stream(stream), wanted.durable_name or ""
             )
         except (NotFoundError, ValueError):
             return False
@@ -201,15 +195,11 @@ class Orphans:
 
     async def _is_acknowledged(self, stream: str, subject: str, sequence: int) -> bool:
         """Whether the consumer that selects a message will never deliver it again."""
-        if subject not in self._selected:
+        wanted = self._bus.topology.consumer_of(subject)
+        if wanted is None or subject not in self._selected:
             return False
-        topology, tokens = self._bus.topology, self._tokens(subject)
-        wanted = (
-            topology.consumer(tokens[0], tokens[1])
-            if stream == "CALLS"
-            else topology.task_consumer(tokens[0])
-        )
-        info = await self._bus.js.consumer_info(topology.stream(stream), wanted.durable_name or "")
+        full_name = self._bus.topology.stream(stream)
+        info = await self._bus.js.consumer_info(full_name, wanted.durable_name or "")
         return info.ack_floor is not None and sequence <= info.ack_floor.stream_seq
 
     async def _remove(self, stream: str, sequence: int) -> None:

@@ -21,34 +21,34 @@ from datetime import UTC, datetime
 from typing import Any
 
 from nats.js.errors import NotFoundError
-from opentelemetry.trace import Span, SpanKind
+from opentelemetry.trace import SpanKind
 from pydantic import BaseModel, TypeAdapter
-from pydantic_core import PydanticSerializationError, to_json
 
 from motet.bus.blobs import Blobs
-from motet.bus.bodies import bounded, fault_of, read_blob_ref, read_body
+from motet.bus.bodies import fault_of, read_blob_ref, read_body
 from motet.bus.cancellation import Cancellations
 from motet.bus.connection import Bus
+from motet.bus.consumer import Consumer
 from motet.bus.context import CallContext
 from motet.bus.dead import DeadLetters
-from motet.bus.delivery import Consumer, Delivery
+from motet.bus.delivery import Delivery
 from motet.bus.events import Events
 from motet.bus.ledger import Entry, Hold, Ledger
+from motet.bus.outcomes import Outcomes, link, suspended_body
 from motet.bus.retries import RetryPolicy
 from motet.bus.suspension import Suspension
 from motet.bus.topology import Header
 from motet.bus.tracing import attempt_of
+from motet.bus.work import Work
 from motet.errors import FaultError, Suspended
 from motet.messages import (
     CallClaim,
-    CallResult,
     CallRetried,
     CallSuspended,
     Fault,
     FaultType,
-    Usage,
 )
-from motet.telemetry import extract, fail, logs, names, span_context_of, traceparent_of
+from motet.telemetry import extract, fail, logs, names
 
 __all__ = ["SkillQueue", "SkillServer", "Work"]
 
@@ -56,21 +56,6 @@ log = logging.getLogger(__name__)
 
 MAX_CALL_BYTES = 1 << 20
 """Bytes of a call's own body; a larger one goes through the object store."""
-
-
-@dataclass(slots=True)
-class Work:
-    """One attempt at a call: what the handler's side knows of it."""
-
-    context: CallContext
-    attempt: int
-    span: Span
-    usage: Usage = field(default_factory=Usage)
-    """What was spent so far, here and below."""
-    wrong: FaultError | None = None
-    """Why its headers cannot be followed, if so."""
-    suspension: Suspension | None = None
-    """How it waits for a person; None for what cannot, since it belongs to no task."""
 
 
 SkillHandler = Callable[[Any, Work], Awaitable[Any]]
@@ -124,6 +109,7 @@ class SkillServer:
         self._timeout_s = queue.timeout_s
         self._ledger = Ledger(bus)
         self._blobs = Blobs(bus)
+        self._outcomes = Outcomes(bus, agent, skill)
         self._events = Events(bus)
         self._dead = DeadLetters(bus)
         self._subject = bus.topology.call(agent, skill)
@@ -231,15 +217,15 @@ class SkillServer:
         try:
             body = await self._attempt(delivery, work, hold, started)
         except Suspended as suspended:
-            body = _suspended(work, suspended).model_dump_json().encode()
+            body = suspended_body(work, suspended)
         except FaultError as error:
             delay_s = self._policy.next_delay_s(error.fault, delivery.attempt)
-            fault = self._own(error.fault)
+            fault = self._outcomes.own(error.fault)
             fail(work.span, error)
             if delay_s is not None and self._in_time(context, delay_s):
                 await self._retry(delivery, work, fault, delay_s)
                 return
-            body = self._failed(work, fault, started).model_dump_json().encode()
+            body = self._outcomes.failed(work, fault, started)
             if fault.type != FaultType.CANCELLED:
                 await self._dead.bury(
                     delivery,
@@ -269,7 +255,7 @@ class SkillServer:
         try:
             async with hold:
                 output = await self._run(delivery, work)
-                body = await self._body(self._succeeded(work, output, started))
+                body = await self._outcomes.succeeded(work, output, started)
             outcome = "ok"
         except Suspended:
             outcome = "suspended"
@@ -287,7 +273,7 @@ class SkillServer:
         if entry.result is not None:
             await self._tell(work.context, entry.result.model_dump_json().encode())
         elif isinstance(entry.record, CallSuspended):
-            _link(work, entry.record)
+            link(work, entry.record)
             return False
         elif isinstance(entry.record, CallClaim):
             first = entry.record.sequence
@@ -379,56 +365,6 @@ class SkillServer:
             )
         return read_body(self._request, body, f"{self._agent}.{self._skill}")
 
-    def _succeeded(self, work: Work, output: Any, started: datetime) -> CallResult:
-        return CallResult(
-            task=work.context.task,
-            call=work.context.call,
-            agent=self._agent,
-            skill=self._skill,
-            ok=True,
-            output=output,
-            usage=work.usage,
-            attempts=work.attempt,
-            resumed=work.context.resumed,
-            started_at=started,
-        )
-
-    async def _body(self, result: CallResult) -> bytes:
-        """An outcome as JSON, with a large output in the object store.
-
-        Raises:
-            FaultError: `internal` when the output is nothing that JSON can say, `unavailable`.
-        """
-        try:
-            body = result.model_dump_json().encode()
-        except PydanticSerializationError as error:
-            raise FaultError.of(
-                FaultType.INTERNAL,
-                f"{self._agent}.{self._skill} gave an output that is no JSON: {error}",
-            ) from error
-        if len(body) <= self._bus.settings.max_body_bytes or not result.ok:
-            return body
-        blob = await self._blobs.put(
-            f"{result.task}/{result.call}/output",
-            to_json(result.output),
-            media_type="application/json",
-        )
-        return result.model_copy(update={"output": None, "blob": blob}).model_dump_json().encode()
-
-    def _failed(self, work: Work, fault: Fault, started: datetime) -> CallResult:
-        return CallResult(
-            task=work.context.task,
-            call=work.context.call,
-            agent=self._agent,
-            skill=self._skill,
-            ok=False,
-            fault=fault,
-            usage=work.usage,
-            attempts=work.attempt,
-            resumed=work.context.resumed,
-            started_at=started,
-        )
-
     async def _retry(self, delivery: Delivery, work: Work, fault: Fault, delay_s: float) -> None:
         await delivery.retry(delay_s)
         self._bus.instruments.call_retried(self._agent, self._skill, fault.type)
@@ -451,32 +387,6 @@ class SkillServer:
     def _in_time(self, context: CallContext, delay_s: float) -> bool:
         left = context.time_left_s()
         return left is None or delay_s < left
-
-    def _own(self, fault: Fault) -> Fault:
-        """A fault as it crosses the bus: of a bounded size, and saying whose it is."""
-        fault = bounded(fault)
-        if fault.agent is not None:
-            return fault
-        return fault.model_copy(update={"agent": self._agent, "skill": self._skill})
-
-
-def _suspended(work: Work, suspended: Suspended) -> CallSuspended:
-    work.span.set_attribute(names.SUSPENDED, True)
-    return CallSuspended(
-        task=work.context.task,
-        call=work.context.call,
-        questions=tuple(sorted(suspended.questions)),
-        resumed=work.context.resumed,
-        usage=work.usage,
-        traceparent=traceparent_of(work.span),
-    )
-
-
-def _link(work: Work, suspended: CallSuspended) -> None:
-    """Links an attempt to the one that was suspended."""
-    earlier = span_context_of(suspended.traceparent) if suspended.traceparent else None
-    if earlier is not None:
-        work.span.add_link(earlier, {names.LINK: names.LINK_RESUME})
 
 
 def _check_limits(context: CallContext) -> None:

@@ -1,40 +1,37 @@
-"""Tasks: their state of record, and taking them up from the queue.
+"""Tasks: taking them up, doing them, and going on with them after a person has replied.
 
 Invariants:
 
 - A submission that is acknowledged to its publisher becomes a record, and ends in one terminal
   state, which never changes.
-- A terminal state is recorded first, then told to whoever follows (event, ledger, reply), then
-  the submission leaves the queue. Each of these can be repeated without doubling anything.
-- The same task id is one task: a second submission of it changes nothing.
-- A submission that cannot be read ends as a failed task with a dead letter.
+- A task is worked on for one message, which its record names: a second one changes nothing.
+- A message leaves its queue when the task has ended, and that was told; or when it waits.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
 
-from opentelemetry.context import Context
-from opentelemetry.trace import Link, SpanKind, set_span_in_context
-from pydantic import TypeAdapter, ValidationError
+from opentelemetry.trace import Link, SpanKind
+from pydantic import TypeAdapter
 
 from motet.bus.bodies import bounded, fault_of, read_body
 from motet.bus.book import TaskBook
+from motet.bus.cancel_requests import CancelRequests
 from motet.bus.cancellation import Cancellations
 from motet.bus.connection import Bus
-from motet.bus.context import CallContext, reply_subject
-from motet.bus.dead import DeadLetters, Undeliverable
-from motet.bus.delivery import Consumer, Delivery
+from motet.bus.consumer import Consumer
+from motet.bus.context import CallContext
+from motet.bus.dead import DeadLetters
+from motet.bus.delivery import Delivery
+from motet.bus.endings import Endings, state_of
 from motet.bus.events import Events
-from motet.bus.ledger import Ledger
+from motet.bus.intake import Intake
 from motet.bus.orphans import Orphans
+from motet.bus.ready import ReadyQueues
 from motet.bus.retries import RetryPolicy
 from motet.bus.serve import Work
 from motet.bus.suspension import Suspension
@@ -45,20 +42,17 @@ from motet.errors import FaultError, Suspended
 from motet.messages import (
     Answer,
     Budget,
-    CallResult,
-    CancelRequest,
     Fault,
     FaultType,
     Task,
+    TaskReady,
     TaskRecord,
     TaskState,
-    Token,
 )
 from motet.telemetry import (
     CurrentSpan,
     extract,
     fail,
-    inject,
     logs,
     names,
     span_context_of,
@@ -69,14 +63,7 @@ __all__ = ["TaskHandler", "TaskServer", "TaskWork"]
 
 log = logging.getLogger(__name__)
 
-MAX_TASK_BYTES = 512 * 1024
-"""Bytes of a submission; larger inputs belong into the object store."""
-
-CANCEL_AGAIN_S = 1.0
-"""The longest wait before a cancellation looks again for its task, which is still queued."""
-
-_TASK: TypeAdapter[Task] = TypeAdapter(Task)
-_TOKEN: TypeAdapter[str] = TypeAdapter(Token)
+_READY: TypeAdapter[TaskReady] = TypeAdapter(TaskReady)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,59 +90,81 @@ class TaskServer:
         self._handler = handler
         self._cancellations = cancellations
         self._book = TaskBook(bus)
-        self._ledger = Ledger(bus)
         self._events = Events(bus)
         self._dead = DeadLetters(bus)
-        self._orphans = Orphans(bus)
-        self._waiting = Waiting(bus, self._conclude)
         self._policy = RetryPolicy.of(bus.settings)
+        self._endings = Endings(bus, agent)
+        self._waiting = Waiting(bus, self._endings.conclude)
         concurrency = bus.settings.concurrency
-        self._submissions = Consumer(
-            bus, "TASKS", "task-submit", self._submitted, concurrency=concurrency
-        )
-        self._cancels = Consumer(
-            bus, "TASKS", "task-cancel", self._cancelled, concurrency=concurrency
-        )
+        self._queues = ReadyQueues(bus, self._ready, concurrency=concurrency)
         self._resumptions = Consumer(
             bus, "TASKS", "task-resume", self._resumed, concurrency=concurrency
         )
+        self._takers = (
+            Intake(bus, agent, self._endings),
+            CancelRequests(bus, agent, self._endings),
+            self._queues,
+            self._resumptions,
+        )
+        self._sweepers = (Orphans(bus), self._waiting)
 
     async def start(self) -> None:
         """Begins to take tasks."""
-        await self._submissions.start()
-        await self._cancels.start()
-        await self._resumptions.start()
-        await self._orphans.start()
-        await self._waiting.start()
+        for each in (*self._takers, *self._sweepers):
+            await each.start()
 
     async def stop(self, grace_s: float) -> None:
         """Takes no more tasks, and ends or hands back those that run."""
-        await self._orphans.stop()
-        await self._waiting.stop()
-        consumers = (self._submissions, self._cancels, self._resumptions)
-        await asyncio.gather(*(consumer.stop(grace_s) for consumer in consumers))
+        for sweeper in self._sweepers:
+            await sweeper.stop()
+        await asyncio.gather(*(taker.stop(grace_s) for taker in self._takers))
 
     # Taking a task up
 
-    async def _submitted(self, delivery: Delivery) -> None:
+    async def _ready(self, delivery: Delivery) -> None:
         try:
-            task = self._read(delivery)
+            ready: TaskReady = read_body(_READY, delivery.body, "a task that is ready")
         except FaultError as error:
-            await self._refuse(delivery, error.fault)
-            return
-        record = await self._accept(delivery, task)
-        if record is None:
+            await self._dead.bury(delivery, error.fault, agent=self._agent, skill="ready")
             await delivery.ack()
             return
-        await self._attempt(delivery, task, record)
+        record = await self._book.take(
+            ready.task, ready.sequence, delivery.sequence, delivery.attempt
+        )
+        if record is None:
+            log.info("task %s is worked on for another message", ready.task)
+        elif record.state.terminal:
+            await self._endings.conclude_again(record, delivery)
+        elif record.state == TaskState.WAITING:
+            await self._waiting.look(record)
+        elif record.task is not None:
+            await self._begin(delivery, record.task, record)
+            return
+        await delivery.ack()
+
+    async def _begin(
+        self, delivery: Delivery, task: Task, record: TaskRecord, links: tuple[Link, ...] = ()
+    ) -> None:
+        """Does a task once, unless it has killed whoever tried."""
+        if delivery.attempt > self._policy.max_attempts:
+            fault = Fault(
+                type=FaultType.INTERNAL,
+                message=f"The planner died in each of {self._policy.max_attempts} attempts.",
+            )
+            await self._endings.finish(delivery, record.id, TaskState.FAILED, fault=fault)
+            return
+        await self._attempt(delivery, task, record, links)
 
     async def _attempt(
         self, delivery: Delivery, task: Task, record: TaskRecord, links: tuple[Link, ...] = ()
     ) -> None:
         """Does a task once, from the start or from where it was suspended."""
-        headers, subject = dict(delivery.headers), delivery.subject
+        headers, topology = dict(delivery.headers), self._bus.topology
+        resumed = delivery.subject == topology.task_resume
+        # What a task was published on, rather than the queue that it waited in.
+        subject = delivery.subject if resumed else topology.task_submit
         around = extract({**headers, Header.TRACEPARENT: record.traceparent or ""})
-        stream = self._bus.topology.stream("TASKS")
+        stream = topology.stream("TASKS")
         attempt = attempt_of(around, headers, stream, delivery.sequence, delivery.attempt)
         opened = self._bus.tracer.span(
             names.process(subject),
@@ -164,7 +173,8 @@ class TaskServer:
                 names.MESSAGING_SYSTEM: names.MESSAGING_SYSTEM_NATS,
                 names.MESSAGING_OPERATION_TYPE: names.OPERATION_PROCESS,
                 names.MESSAGING_OPERATION_NAME: names.OPERATION_PROCESS,
-                names.MESSAGING_DESTINATION_NAME: subject,
+                names.MESSAGING_DESTINATION_NAME: delivery.subject,
+                names.MESSAGING_DESTINATION_TEMPLATE: subject,
                 names.TASK: record.id,
                 names.ATTEMPT: delivery.attempt,
             },
@@ -177,7 +187,7 @@ class TaskServer:
             call=TASK_CALL,
             deadline=record.deadline.timestamp() if record.deadline else None,
             budget=self._budget(task),
-            resumed=0 if subject == self._bus.topology.task_submit else delivery.sequence,
+            resumed=delivery.sequence if resumed else 0,
         )
         bound = logs.bind(task=record.id, agent=self._agent)
         try:
@@ -186,76 +196,6 @@ class TaskServer:
                 await self._do(delivery, TaskWork(task, record, work))
         finally:
             logs.release(bound)
-
-    def _read(self, delivery: Delivery) -> Task:
-        if len(delivery.body) > MAX_TASK_BYTES:
-            raise FaultError.of(
-                FaultType.TOO_LARGE,
-                f"The task has {len(delivery.body)} bytes; at most {MAX_TASK_BYTES} are taken. "
-                "Put large inputs into the object store and name them in `inputs`.",
-            )
-        task: Task = read_body(_TASK, delivery.body, "a task")
-        if task.id is None:
-            task = task.model_copy(update={"id": f"task-{delivery.sequence}"})
-        return task
-
-    async def _accept(self, delivery: Delivery, task: Task) -> TaskRecord | None:
-        """The task's record, made if it is new; None when there is nothing to do for it."""
-        task_id = task.id or f"task-{delivery.sequence}"
-        seconds = task.deadline_s or self._bus.settings.task_deadline_s
-        standing = await self._book.get(task_id)
-        if standing is None:
-            standing = await self._book.create(
-                TaskRecord(
-                    id=task_id,
-                    task=task,
-                    state=TaskState.SUBMITTED,
-                    sequence=delivery.sequence,
-                    accepted_at=delivery.stored_time,
-                    deadline=delivery.stored_time + timedelta(seconds=seconds),
-                    traceparent=_traceparent(extract(delivery.headers)),
-                )
-            )
-            await self._events.publish_state(standing)
-        if standing.state == TaskState.WAITING:
-            await self._waiting.look(standing)
-            return None
-        if standing.sequence != delivery.sequence:
-            log.info("task %s was submitted before; this submission changes nothing", task_id)
-            return None
-        if standing.state.terminal:
-            await self._conclude_again(standing, delivery)
-            return None
-        if delivery.attempt > self._policy.max_attempts:
-            await self._finish(delivery, standing.id, TaskState.FAILED, fault=self._died())
-            return None
-        values: dict[str, Any] = {"attempts": delivery.attempt}
-        if standing.traceparent is None:
-            values["traceparent"] = self._open_trace(task_id, delivery)
-        record = await self._book.change(task_id, **values)
-        if record.state.terminal:
-            await self._conclude(record, delivery)
-            return None
-        return record
-
-    def _open_trace(self, task: str, delivery: Delivery) -> str | None:
-        """Writes the root span of a task whose submitter wrote none; returns its `traceparent`.
-
-        Its ids are made from the submission's place in its stream: whoever takes the submission up,
-        and however often, writes the same span.
-        """
-        place = f"{self._bus.topology.namespace}.{delivery.sequence}.{delivery.stored_at}"
-        digest = hashlib.blake2b(place.encode(), digest_size=24).digest()
-        root = self._bus.tracer.start_span(
-            names.submit(),
-            Context(),
-            SpanKind.SERVER,
-            {names.TASK: task},
-            trace_id=int.from_bytes(digest[:16]) or 1,
-            span_id=int.from_bytes(digest[16:]) or 1,
-        )
-        root.end()
-        return _traceparent(set_span_in_context(root, Context()))
 
     def _budget(self, task: Task) -> Budget:
         settings, wanted = self._bus.settings, task.budget
@@ -280,25 +220,15 @@ class TaskServer:
         if record is None or task is None:
             await delivery.ack()
             return
-        if delivery.attempt > self._policy.max_attempts:
-            fault = self._died()
-            await self._finish(delivery, record.id, TaskState.FAILED, fault=fault)
-            return
         record = await self._book.change(record.id, attempts=delivery.attempt)
         if record.state.terminal:
-            await self._conclude(record)
+            await self._endings.conclude(record)
             await delivery.ack()
             return
         await self._events.publish_state(record)
         earlier = span_context_of(record.suspended or "")
         links = (Link(earlier, {names.LINK: names.LINK_RESUME}),) if earlier else ()
-        await self._attempt(delivery, task, record, links)
-
-    def _died(self) -> Fault:
-        return Fault(
-            type=FaultType.INTERNAL,
-            message=f"The planner died in each of {self._policy.max_attempts} attempts.",
-        )
+        await self._begin(delivery, task, record, links)
 
     # Doing it
 
@@ -318,10 +248,12 @@ class TaskServer:
                 await self._book.change(work.record.id, usage=work.work.usage)
                 await delivery.retry(delay_s)
                 return
-            state = _state_of(fault)
-            await self._finish(delivery, work.record.id, state, fault=fault, usage=work.work.usage)
+            state = state_of(fault)
+            await self._endings.finish(
+                delivery, work.record.id, state, fault=fault, usage=work.work.usage
+            )
         else:
-            await self._finish(
+            await self._endings.finish(
                 delivery,
                 work.record.id,
                 TaskState.SUCCEEDED,
@@ -373,170 +305,3 @@ class TaskServer:
                 names.TASK: task,
             },
         )
-
-    # Ending it
-
-    async def _finish(self, delivery: Delivery, task: str, state: TaskState, **values: Any) -> None:
-        record = await self._book.change(task, state=state, **values)
-        if record.state == TaskState.FAILED and record.fault is not None:
-            await self._dead.bury(
-                _Submission.of(delivery, record, self._bus.topology.task_submit),
-                record.fault,
-                agent=self._agent,
-                skill="submit",
-                task=record.id,
-                call=TASK_CALL,
-            )
-        duration_s = (record.updated_at - record.accepted_at).total_seconds()
-        self._bus.instruments.task_ended(record.state, duration_s)
-        await self._conclude(record, delivery)
-        await delivery.ack()
-
-    async def _conclude(self, record: TaskRecord, delivery: Delivery | None = None) -> None:
-        """Tells everybody of a terminal state; repeating it soon doubles nothing."""
-        await self._events.publish_state(record)
-        failed = record.state != TaskState.SUCCEEDED
-        result = CallResult(
-            task=record.id,
-            call=TASK_CALL,
-            agent=self._agent,
-            skill="submit",
-            ok=not failed,
-            output=None if failed else record.answer,
-            fault=(record.fault or Fault(type=FaultType.CANCELLED, message="Cancelled."))
-            if failed
-            else None,
-            usage=record.usage,
-            attempts=record.attempts,
-            started_at=record.accepted_at,
-            finished_at=record.updated_at,
-        )
-        body = result.model_dump_json().encode()
-        standing = await self._ledger.settle(record.id, TASK_CALL, body, 0)
-        reply = None if delivery is None else reply_subject(delivery.headers)
-        if reply is not None:
-            await self._bus.send(reply, standing)
-
-    async def _conclude_again(self, record: TaskRecord, delivery: Delivery | None) -> None:
-        """`_conclude` for a state that somebody else may have told, however long ago.
-
-        The outcome in the ledger is the last of what is told to all; the stream's dedupe window is
-        shorter than people's patience.
-        """
-        entry = await self._ledger.entry(record.id, TASK_CALL)
-        if entry is None or entry.result is None:
-            await self._conclude(record, delivery)
-            return
-        reply = None if delivery is None else reply_subject(delivery.headers)
-        if reply is not None:
-            await self._bus.send(reply, entry.result.model_dump_json().encode())
-
-    async def _refuse(self, delivery: Delivery, fault: Fault) -> None:
-        """Ends a submission that cannot be read: a failed task, a dead letter, a result."""
-        record = await self._book.create(
-            TaskRecord(
-                id=_id_in(delivery.body) or f"task-{delivery.sequence}",
-                task=None,
-                state=TaskState.FAILED,
-                sequence=delivery.sequence,
-                fault=fault,
-                attempts=delivery.attempt,
-                accepted_at=delivery.stored_time,
-            )
-        )
-        await self._dead.bury(
-            delivery, fault, agent=self._agent, skill="submit", task=record.id, call=TASK_CALL
-        )
-        if record.sequence == delivery.sequence:
-            await self._conclude(record, delivery)
-        await delivery.ack()
-
-    # Cancelling it
-
-    async def _cancelled(self, delivery: Delivery) -> None:
-        request: CancelRequest
-        try:
-            request = read_body(TypeAdapter(CancelRequest), delivery.body, "a cancellation")
-            record = await self._book.change(
-                request.task,
-                state=TaskState.CANCELLED,
-                fault=Fault(
-                    type=FaultType.CANCELLED,
-                    message=f"Cancelled: {request.reason}" if request.reason else "Cancelled.",
-                ),
-            )
-        except FaultError as error:
-            if error.fault.retryable or await self._may_come(delivery, error.fault):
-                growing_s = self._policy.delay_s * 2 ** min(delivery.attempt - 1, 10)
-                await delivery.retry(min(growing_s, CANCEL_AGAIN_S))
-                return
-            await self._dead.bury(delivery, error.fault, agent=self._agent, skill="cancel")
-        else:
-            # Any other end is told by whoever took the task up.
-            if record.state == TaskState.CANCELLED:
-                await self._conclude_again(record, None)
-        await delivery.ack()
-
-    async def _may_come(self, delivery: Delivery, fault: Fault) -> bool:
-        """Whether the task that a cancellation did not find may still be taken up.
-
-        It may be queued, or be about to be delivered again. Or the cancellation overtook it, which
-        is given the time of a few attempts.
-        """
-        if fault.type != FaultType.NOT_FOUND:
-            return False
-        if delivery.attempt < self._policy.max_attempts:
-            return True
-        stream = self._bus.topology.stream("TASKS")
-        info = await self._bus.patiently(
-            lambda: self._bus.js.consumer_info(stream, "task-submit"), "The queue cannot be read"
-        )
-        settled = info.ack_floor.stream_seq if info.ack_floor else 0
-        return settled < delivery.sequence and bool(info.num_pending or info.num_ack_pending)
-
-
-@dataclass(frozen=True, slots=True)
-class _Submission:
-    """The submission of a task that fails after it was resumed: what there is to replay."""
-
-    subject: str
-    body: bytes
-    headers: Mapping[str, str]
-    sequence: int
-    attempt: int
-
-    @classmethod
-    def of(cls, delivery: Delivery, record: TaskRecord, subject: str) -> Undeliverable:
-        """What is buried: the delivery itself, or the task's submission in its place."""
-        if delivery.subject == subject or record.task is None:
-            return delivery
-        headers = {Header.TRACEPARENT: record.traceparent} if record.traceparent else {}
-        body = record.task.model_dump_json().encode()
-        return cls(subject, body, headers, delivery.sequence, delivery.attempt)
-
-
-def _traceparent(context: Context) -> str | None:
-    carried: dict[str, str] = {}
-    inject(carried, context)
-    return carried.get(Header.TRACEPARENT)
-
-
-def _state_of(fault: Fault) -> TaskState:
-    match fault.type:
-        case FaultType.CANCELLED:
-            return TaskState.CANCELLED
-        case FaultType.DEADLINE_EXCEEDED:
-            return TaskState.EXPIRED
-        case _:
-            return TaskState.FAILED
-
-
-def _id_in(body: bytes) -> str | None:
-    """The id that an unreadable submission carries, if that much can be read."""
-    if len(body) > MAX_TASK_BYTES:
-        return None
-    try:
-        value = json.loads(body)
-        return _TOKEN.validate_python(value.get("id")) if isinstance(value, dict) else None
-    except (ValueError, RecursionError, ValidationError):
-        return None

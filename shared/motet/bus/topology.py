@@ -50,6 +50,7 @@ class Header:
     SUBJECT = "Nats-Subject"
     SEQUENCE = "Nats-Sequence"
     LAST_SEQUENCE = "Nats-Last-Sequence"
+    PENDING = "Nats-Num-Pending"
     ROLLUP = "Nats-Rollup"
     STATUS = "Status"
     UNFILLED = "Nats-Pending-Messages"
@@ -120,6 +121,14 @@ class Topology:
     def task_resume(self) -> str:
         """Where a waiting task gets its human's answer."""
         return f"{self.namespace}.task.resume"
+
+    def task_ready(self, priority: str, tenant: str) -> str:
+        """Where accepted tasks wait to be taken up; `*` and `>` select."""
+        return f"{self.namespace}.task.ready.{priority}.{tenant}"
+
+    def task_awake(self, priority: str, tenant: str) -> str:
+        """The core subject that says that such a task has come; `*` selects."""
+        return f"{self.namespace}.awake.{priority}.{tenant}"
 
     def call(self, agent: str, skill: str) -> str:
         """Where calls of a skill are delegated."""
@@ -194,6 +203,22 @@ class Topology:
     def task_consumer(self, kind: str) -> ConsumerConfig:
         """The durable pull consumer of one kind of task message, such as `submit`."""
         return self._consumer(f"task-{kind}", f"{self.namespace}.task.{kind}")
+
+    def ready_consumer(self, priority: str, tenant: str) -> ConsumerConfig:
+        """The durable pull consumer of a tenant's accepted tasks of one priority."""
+        return self._consumer(f"task-ready-{priority}-{tenant}", self.task_ready(priority, tenant))
+
+    def consumer_of(self, subject: str) -> ConsumerConfig | None:
+        """The durable pull consumer that takes a subject of TASKS or CALLS, if any may."""
+        match subject.split(".")[1:]:
+            case ["call", agent, skill]:
+                return self.consumer(agent, skill)
+            case ["task", "ready", priority, tenant]:
+                return self.ready_consumer(priority, tenant)
+            case ["task", kind]:
+                return self.task_consumer(kind)
+            case _:
+                return None
 
     def finished_consumer(self, agent: str) -> ConsumerConfig:
         """The durable pull consumer of an agent that hears of tasks that have ended.

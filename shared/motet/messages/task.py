@@ -18,10 +18,15 @@ __all__ = [
     "Answer",
     "CancelRequest",
     "Citation",
+    "Priority",
     "Task",
+    "TaskReady",
     "TaskRecord",
     "TaskState",
 ]
+
+
+Priority = Literal["interactive", "normal", "batch"]
 
 
 class TaskState(StrEnum):
@@ -60,6 +65,11 @@ class Task(Message):
     """Files that belong to the task."""
     strategy: Literal["auto", "plan", "deep"] = "auto"
     """How to go about it."""
+    priority: Priority = "normal"
+    """Which tasks are taken up first. A share of every planner's places is kept for those that
+    are more urgent."""
+    tenant: Token = "default"
+    """On whose behalf: tenants share the planners' places evenly, however much one submits."""
     deadline_s: float | None = Field(default=None, gt=0, le=30 * 24 * 3600)
     """Seconds from its acceptance after which it expires; None takes the mesh's default."""
     budget: Budget = Budget()
@@ -103,6 +113,14 @@ class Answer(Message):
     citations: tuple[Citation, ...] = ()
     data: dict[str, Any] = Field(default_factory=dict)
     """The results of steps for programs, such as a computed value."""
+
+
+class TaskReady(Message):
+    """Says to planners that an accepted task waits to be taken up."""
+
+    task: Token
+    sequence: int = Field(ge=1)
+    """The place of its submission in the stream TASKS."""
 
 
 class CancelRequest(Message):

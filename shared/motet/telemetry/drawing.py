@@ -201,7 +201,8 @@ def _is_attempt(node: SpanNode) -> bool:
 
 def _is_heard(node: SpanNode) -> bool:
     """Whether a delivery is of an event, which nobody sent to whoever hears of it."""
-    return node.get(names.MESSAGING_DESTINATION_TEMPLATE) is not None
+    subject = str(node.get(names.MESSAGING_DESTINATION_TEMPLATE) or "")
+    return subject.split(".")[1:2] == ["event"]
 
 
 def _is_agent(node: SpanNode) -> bool:

@@ -136,7 +136,7 @@ async def test_submitting_twice_is_submitting_once(planned: TestMesh) -> None:
     record = await planned.motet.task("mine").result(10)
     await planned.drained("TASKS")
 
-    assert (record.sequence, record.attempts) == (1, 1)
+    assert record.attempts == 1
     assert [each.id for each in await planned.motet.tasks()] == ["mine"]
 
 

@@ -30,7 +30,7 @@ async def test_a_goal_on_a_bare_socket_is_accepted_run_and_answered(mesh: TestMe
     result = json.loads(body)
     assert (result["ok"], result["output"]["text"]) == (True, "You said: hello")
     record = await mesh.motet.task("task-1").result(5)
-    assert (record.state, record.sequence) == ("succeeded", 1)
+    assert (record.state, record.attempts) == ("succeeded", 1)
     assert_tree(
         await mesh.trace("task-1"),
         """

@@ -82,7 +82,7 @@ async def test_a_record_says_everything(mesh: TestMesh) -> None:
 
     assert record.task == submitted
     assert record.answer == Answer(text="go, attempt 1")
-    assert (record.sequence, record.attempts, record.usage) == (1, 1, Usage(calls=1))
+    assert (record.sequence, record.attempts, record.usage) == (2, 1, Usage(calls=1))
     assert record.deadline is not None
     assert (record.deadline - record.accepted_at).total_seconds() == 60
     assert record.accepted_at <= record.updated_at
