@@ -34,6 +34,7 @@ from motet.messages import (
     Reply,
     StateChanged,
     Task,
+    TaskReady,
     TaskScored,
 )
 from motet.settings import Settings
@@ -66,6 +67,9 @@ def document(agents: Iterable[Agent]) -> dict[str, Any]:
     tasks = JStream(topology.stream("TASKS"), declare=False)
     calls = JStream(topology.stream("CALLS"), declare=False)
     _receives(broker, topology.task_submit, tasks, Task, "A task is submitted.")
+    _receives(
+        broker, topology.task_ready("{priority}", "{tenant}"), tasks, TaskReady, "A task is queued."
+    )
     _receives(broker, topology.task_cancel, tasks, CancelRequest, "A task is cancelled.")
     _receives(broker, topology.task_resume, tasks, Reply, "A person has replied to a question.")
     for agent in agents:

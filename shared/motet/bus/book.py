@@ -5,8 +5,11 @@ A terminal state never changes; what is added to a terminal record, once, is its
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from typing import Any
+
+from pydantic import ValidationError
 
 from motet.bus.connection import Bus
 from motet.bus.kv import Bucket
@@ -14,6 +17,8 @@ from motet.errors import FaultError
 from motet.messages import Evaluation, FaultType, TaskRecord, TaskState
 
 __all__ = ["TaskBook"]
+
+log = logging.getLogger(__name__)
 
 
 class TaskBook:
@@ -54,6 +59,24 @@ class TaskBook:
             body = changed.model_dump_json().encode()
             if await self._bucket.put(task, body, item.revision) is not None:
                 return changed
+
+    async def queued(self, task: str, place: int, sequence: int) -> None:
+        """Notes the message that a task waits by, unless it was taken up already.
+
+        Args:
+            task: Its id.
+            place: The place in the stream TASKS of the message that the record names so far.
+            sequence: The place of the message that is to bring the task up.
+        """
+        while True:
+            item = await self._bucket.get(task)
+            record = None if item is None else TaskRecord.model_validate_json(item.value)
+            if item is None or record is None or record.state.terminal or record.sequence != place:
+                return
+            values = {"sequence": sequence, "updated_at": datetime.now(UTC)}
+            body = record.model_copy(update=values).model_dump_json().encode()
+            if await self._bucket.put(task, body, item.revision) is not None:
+                return
 
     async def take(
         self, task: str, submission: int, sequence: int, attempts: int
@@ -128,6 +151,27 @@ class TaskBook:
             body = changed.model_dump_json().encode()
             if await self._bucket.put(task, body, item.revision) is not None:
                 return changed
+
+    async def page(self, after: int) -> tuple[list[TaskRecord], int]:
+        """Some records, those that changed longest ago first.
+
+        Args:
+            after: Where the page before ended; 0 for the first.
+
+        Returns:
+            The records that can be read, and where the page ends; 0 when it is the last.
+
+        Raises:
+            FaultError: `unavailable` when the bucket cannot be read.
+        """
+        items, after = await self._bucket.page(after)
+        records: list[TaskRecord] = []
+        for item in items:
+            try:
+                records.append(TaskRecord.model_validate_json(item.value))
+            except ValidationError as error:
+                log.warning("the record of task %s cannot be read: %s", item.key, error)
+        return records, after
 
     async def list(self) -> list[TaskRecord]:
         """Every record, newest first."""

@@ -30,11 +30,11 @@ from motet.bus.dead import DeadLetters
 from motet.bus.delivery import Delivery
 from motet.bus.endings import Endings
 from motet.bus.events import Events
-from motet.bus.provision import ensure_consumer
+from motet.bus.queueing import Queueing
 from motet.bus.retries import RetryPolicy
 from motet.bus.topology import TASK_CALL, Header
 from motet.errors import FaultError
-from motet.messages import Fault, FaultType, Task, TaskReady, TaskRecord, TaskState, Token
+from motet.messages import Fault, FaultType, Task, TaskRecord, TaskState, Token
 from motet.telemetry import extract, inject, names
 
 __all__ = ["Intake"]
@@ -54,15 +54,15 @@ _CARRIED = (Header.TRACEPARENT, Header.TRACESTATE, Header.BAGGAGE, Header.REPLY)
 class Intake:
     """Takes submissions in."""
 
-    def __init__(self, bus: Bus, agent: str, endings: Endings) -> None:
+    def __init__(self, bus: Bus, agent: str, endings: Endings, queueing: Queueing) -> None:
         self._bus = bus
         self._agent = agent
         self._endings = endings
+        self._queueing = queueing
         self._book = TaskBook(bus)
         self._events = Events(bus)
         self._dead = DeadLetters(bus)
         self._policy = RetryPolicy.of(bus.settings)
-        self._queues: set[str] = set()
         self._consumer = Consumer(
             bus, "TASKS", "task-submit", self._submitted, concurrency=bus.settings.concurrency
         )
@@ -94,7 +94,8 @@ class Intake:
             await self._endings.finish(delivery, record.id, TaskState.FAILED, fault=fault)
             return
         else:
-            await self._queue(delivery, record, task)
+            headers = {name: value for name, value in delivery.headers.items() if name in _CARRIED}
+            await self._queueing.queue(record.id, task, delivery.sequence, headers, again=False)
         await delivery.ack()
 
     def _read(self, delivery: Delivery) -> Task:
@@ -150,23 +151,6 @@ class Intake:
             trace_id=int.from_bytes(digest[:16]) or 1,
             span_id=int.from_bytes(digest[16:]) or 1,
         )
-
-    async def _queue(self, delivery: Delivery, record: TaskRecord, task: Task) -> None:
-        """Puts an accepted task into its queue, and wakes the planners."""
-        topology = self._bus.topology
-        subject = topology.task_ready(task.priority, task.tenant)
-        if subject not in self._queues:
-            wanted = topology.ready_consumer(task.priority, task.tenant)
-            await self._bus.patiently(
-                lambda: ensure_consumer(self._bus.js, topology.stream("TASKS"), wanted),
-                f"The queue of tenant {task.tenant!r} cannot be made",
-            )
-            self._queues.add(subject)
-        headers = {name: delivery.headers[name] for name in _CARRIED if name in delivery.headers}
-        headers[Header.MESSAGE_ID] = f"ready.{record.id}.{delivery.sequence}"
-        ready = TaskReady(task=record.id, sequence=delivery.sequence)
-        await self._bus.store(subject, ready.model_dump_json().encode(), headers)
-        await self._bus.send(topology.task_awake(task.priority, task.tenant), b"")
 
     async def _refuse(self, delivery: Delivery, fault: Fault) -> None:
         """Ends a submission that cannot be read: a failed task, a dead letter, a result."""

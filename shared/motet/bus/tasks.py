@@ -30,7 +30,9 @@ from motet.bus.delivery import Delivery
 from motet.bus.endings import Endings, state_of
 from motet.bus.events import Events
 from motet.bus.intake import Intake
+from motet.bus.lost_tasks import LostTasks
 from motet.bus.orphans import Orphans
+from motet.bus.queueing import Queueing
 from motet.bus.ready import ReadyQueues
 from motet.bus.retries import RetryPolicy
 from motet.bus.serve import Work
@@ -94,19 +96,24 @@ class TaskServer:
         self._dead = DeadLetters(bus)
         self._policy = RetryPolicy.of(bus.settings)
         self._endings = Endings(bus, agent)
-        self._waiting = Waiting(bus, self._endings.conclude)
+        self._waiting = Waiting(bus, self._endings.conclude_again)
         concurrency = bus.settings.concurrency
         self._queues = ReadyQueues(bus, self._ready, concurrency=concurrency)
         self._resumptions = Consumer(
             bus, "TASKS", "task-resume", self._resumed, concurrency=concurrency
         )
+        queueing = Queueing(bus)
         self._takers = (
-            Intake(bus, agent, self._endings),
+            Intake(bus, agent, self._endings, queueing),
             CancelRequests(bus, agent, self._endings),
             self._queues,
             self._resumptions,
         )
-        self._sweepers = (Orphans(bus), self._waiting)
+        self._sweepers = (
+            Orphans(bus),
+            LostTasks(bus, self._endings, queueing),
+            self._waiting,
+        )
 
     async def start(self) -> None:
         """Begins to take tasks."""

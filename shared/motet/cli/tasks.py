@@ -30,6 +30,12 @@ def submit(  # noqa: PLR0917 - Typer passes options by name
     deadline: Annotated[
         float | None, typer.Option(help="Seconds after which it expires.", min=0.1)
     ] = None,
+    priority: Annotated[
+        str, typer.Option(help="How urgent it is: interactive, normal or batch.")
+    ] = "normal",
+    tenant: Annotated[
+        str, typer.Option(help="On whose behalf: tenants share the mesh evenly.")
+    ] = "default",
     budget_tokens: Annotated[
         int | None, typer.Option(help="Tokens that it may spend.", min=0)
     ] = None,
@@ -54,10 +60,12 @@ def submit(  # noqa: PLR0917 - Typer passes options by name
     from motet.messages import Budget
 
     task = _task(
-        goal,
-        task_id,
-        deadline,
-        Budget(tokens=budget_tokens, cost_usd=budget_cost, calls=budget_calls),
+        goal=goal,
+        id=task_id,
+        deadline_s=deadline,
+        priority=priority,
+        tenant=tenant,
+        budget=Budget(tokens=budget_tokens, cost_usd=budget_cost, calls=budget_calls),
     )
 
     async def main() -> TaskRecord | None:
@@ -156,13 +164,12 @@ async def follow(motet: Motet, task: str, *, after: int = 0, as_json: bool) -> T
     return found
 
 
-def _task(goal: str, task_id: str | None, deadline: float | None, budget: object) -> Task:
+def _task(**values: object) -> Task:
     """The task, or the end of the command when it is not a valid one."""
     from pydantic import ValidationError
 
     from motet.messages import Task
 
-    values = {"goal": goal, "id": task_id, "deadline_s": deadline, "budget": budget}
     try:
         return Task.model_validate(values)
     except ValidationError as error:

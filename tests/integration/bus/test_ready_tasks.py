@@ -9,7 +9,6 @@ from functools import partial
 import pytest
 
 from motet.agent import Agent, Call
-from motet.bus import Bucket
 from motet.bus.ready import TURN, places
 from motet.messages import Answer, Priority, Task, TaskState
 from motet.testing import Gate, TestMesh, TestServer, losing_acks, test_mesh
@@ -17,7 +16,7 @@ from motet.testing.mesh import runner
 from tests.integration.bus.agents import planner, publish
 
 
-class Order:
+class TakenOrder:
     """A planner that notes the goals of tasks in the order in which they begin."""
 
     def __init__(self) -> None:
@@ -37,7 +36,7 @@ async def answer(task: Task, call: Call) -> Answer:
     return Answer(text=task.goal)
 
 
-async def busy(mesh: TestMesh, order: Order, concurrency: int) -> None:
+async def busy(mesh: TestMesh, order: TakenOrder, concurrency: int) -> None:
     """Joins a planner whose places are all taken, by interactive tasks named `first`."""
     settings = mesh.settings.model_copy(update={"concurrency": concurrency})
     await mesh.join(order.agent, settings=settings)
@@ -57,28 +56,31 @@ async def queue(mesh: TestMesh, count: int, **fields: str) -> list[str]:
             }
         )
         ids.append((await mesh.motet.submit(task)).id)
-        await queued(mesh, ids[-1])
+        await taken_in(mesh)
     return ids
 
 
-async def queued(mesh: TestMesh, task: str) -> None:
-    async with asyncio.timeout(10):
-        async for item in Bucket(mesh.bus, "tasks").watch():
-            if item is not None and item.key == task:
+async def taken_in(mesh: TestMesh) -> None:
+    """Waits until every submission was taken in."""
+    topology = mesh.bus.topology
+    async with asyncio.timeout(20):
+        while True:
+            info = await mesh.bus.js.stream_info(topology.stream("TASKS"), topology.task_submit)
+            if not info.state.subjects:
                 return
 
 
-async def done(mesh: TestMesh, order: Order) -> list[str]:
+async def done(mesh: TestMesh, order: TakenOrder) -> list[str]:
     order.gate.open()
     await mesh.drained("TASKS", timeout_s=30)
     return [goal for goal in order.goals if goal != "first"]
 
 
 async def test_a_task_is_on_record_before_a_planner_is_free(mesh: TestMesh) -> None:
-    order = Order()
+    order = TakenOrder()
     await busy(mesh, order, 1)
     task = await mesh.motet.submit("second")
-    await queued(mesh, task.id)
+    await taken_in(mesh)
     record = await task.record()
     assert record is not None
     assert (record.state, record.attempts) == (TaskState.SUBMITTED, 0)
@@ -86,14 +88,14 @@ async def test_a_task_is_on_record_before_a_planner_is_free(mesh: TestMesh) -> N
 
 
 async def test_the_oldest_of_a_queue_goes_first(mesh: TestMesh) -> None:
-    order = Order()
+    order = TakenOrder()
     await busy(mesh, order, 1)
     await queue(mesh, 20, goal="n")
     assert await done(mesh, order) == [f"n {number}" for number in range(20)]
 
 
 async def test_the_urgent_go_first_and_the_others_have_their_turn(mesh: TestMesh) -> None:
-    order = Order()
+    order = TakenOrder()
     await busy(mesh, order, 1)
     await queue(mesh, 3, goal="batch", priority="batch")
     await queue(mesh, 2 * TURN, goal="normal")
@@ -108,7 +110,7 @@ async def test_the_urgent_go_first_and_the_others_have_their_turn(mesh: TestMesh
 
 
 async def test_an_interactive_task_finds_a_place_among_batch_tasks(mesh: TestMesh) -> None:
-    order = Order()
+    order = TakenOrder()
     settings = mesh.settings.model_copy(update={"concurrency": 8})
     await mesh.join(order.agent, settings=settings)
     for number in range(20):
@@ -135,7 +137,7 @@ def test_places(concurrency: int, priority: Priority, expected: int) -> None:
 
 
 async def test_tenants_share_alike_however_much_one_submits(mesh: TestMesh) -> None:
-    order = Order()
+    order = TakenOrder()
     await busy(mesh, order, 2)
     await queue(mesh, 30, goal="loud", tenant="loud")
     await queue(mesh, 5, goal="quiet", tenant="quiet")
@@ -148,11 +150,11 @@ async def test_tenants_share_alike_however_much_one_submits(mesh: TestMesh) -> N
 
 
 async def test_planners_that_come_later_find_what_is_queued(mesh: TestMesh) -> None:
-    order = Order()
+    order = TakenOrder()
     await busy(mesh, order, 1)
     for tenant in ("a", "b", "c"):
         await queue(mesh, 2, goal=tenant, tenant=tenant)
-    helping = Order()
+    helping = TakenOrder()
     helping.gate.open()
     await mesh.join(helping.agent)
 
@@ -164,7 +166,7 @@ async def test_planners_that_come_later_find_what_is_queued(mesh: TestMesh) -> N
 
 
 async def test_a_queue_whose_consumer_is_gone_is_made_again(mesh: TestMesh) -> None:
-    order = Order()
+    order = TakenOrder()
     await busy(mesh, order, 1)
     await queue(mesh, 1, goal="n")
     stream = mesh.bus.topology.stream("TASKS")
@@ -174,7 +176,7 @@ async def test_a_queue_whose_consumer_is_gone_is_made_again(mesh: TestMesh) -> N
 
 @pytest.mark.mesh(ack_wait_s=1)
 async def test_lost_acknowledgements_of_the_intake_double_nothing(mesh: TestMesh) -> None:
-    order = Order()
+    order = TakenOrder()
     order.gate.open()
     app = await mesh.join(order.agent)
     async with losing_acks(runner(app).bus) as lost:
@@ -187,13 +189,11 @@ async def test_lost_acknowledgements_of_the_intake_double_nothing(mesh: TestMesh
 
 async def test_a_second_ready_message_changes_nothing(mesh: TestMesh) -> None:
     """As when the intake died, and its window for duplicates was over."""
-    order = Order()
+    order = TakenOrder()
     await busy(mesh, order, 2)
-    task = await mesh.motet.submit(Task(id="t", goal="go"))
-    record = await task.record()
-    while record is None:
-        record = await task.record()
-    body = b'{"task": "t", "sequence": %d}' % record.sequence
+    submitted = await mesh.bus.store(mesh.bus.topology.task_submit, b'{"id": "t", "goal": "go"}')
+    await taken_in(mesh)
+    body = b'{"task": "t", "sequence": %d}' % submitted.sequence
     await publish(mesh, "task.ready.normal.default", body)
     assert await done(mesh, order) == ["go"]
 
@@ -211,7 +211,7 @@ async def test_a_bad_ready_message_is_a_dead_letter(mesh: TestMesh, body: bytes)
 async def test_a_server_that_forgot_a_delivery_does_not_do_the_task_beside_itself(
     nats_server: TestServer, tmp_path: object
 ) -> None:
-    order = Order()
+    order = TakenOrder()
     async with test_mesh(nats_server.url, tmp_path, ack_wait_s=30) as mesh:  # type: ignore[arg-type]
         await mesh.join(order.agent)
         task = await mesh.motet.submit("go")
