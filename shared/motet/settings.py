@@ -89,6 +89,8 @@ class Settings(ServiceSettings):
     """Calls of one skill that one process works on at once."""
     events_max_age_s: float = Field(default=7 * 24 * 3600, gt=0)
     """Seconds that events are kept."""
+    tasks_max_age_s: float = Field(default=30 * 24 * 3600, ge=1)
+    """Seconds that the record of a task is kept after its end."""
     results_max_age_s: float = Field(default=7 * 24 * 3600, gt=0)
     """Seconds that outcomes of calls are kept."""
     stream_max_bytes: int = Field(default=1 << 30, ge=1 << 20)

@@ -1,6 +1,7 @@
 """The book of tasks: their states of record, changed by compare-and-set.
 
-A terminal state never changes; what is added to a terminal record, once, is its evaluation.
+A terminal state never changes; what is added to a terminal record, once, is its evaluation. A
+record is kept for a while after the task's end, and then its id may be used anew.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class TaskBook:
 
     def __init__(self, bus: Bus) -> None:
         self._bucket = Bucket(bus, "tasks")
+        self._max_age_s = bus.settings.tasks_max_age_s
 
     async def get(self, task: str) -> TaskRecord | None:
         """A task's record; None when there is no such task."""
@@ -34,7 +36,7 @@ class TaskBook:
 
     async def create(self, record: TaskRecord) -> TaskRecord:
         """Writes a new record, unless there is one: returns the record that stands."""
-        if await self._bucket.put(record.id, record.model_dump_json().encode(), 0) is not None:
+        if await self._put(record, 0):
             return record
         standing = await self.get(record.id)
         return standing if standing is not None else record
@@ -56,8 +58,7 @@ class TaskBook:
             if record.state.terminal:
                 return record
             changed = record.model_copy(update={**values, "updated_at": datetime.now(UTC)})
-            body = changed.model_dump_json().encode()
-            if await self._bucket.put(task, body, item.revision) is not None:
+            if await self._put(changed, item.revision):
                 return changed
 
     async def queued(self, task: str, place: int, sequence: int) -> None:
@@ -74,8 +75,7 @@ class TaskBook:
             if item is None or record is None or record.state.terminal or record.sequence != place:
                 return
             values = {"sequence": sequence, "updated_at": datetime.now(UTC)}
-            body = record.model_copy(update=values).model_dump_json().encode()
-            if await self._bucket.put(task, body, item.revision) is not None:
+            if await self._put(record.model_copy(update=values), item.revision):
                 return
 
     async def take(
@@ -106,8 +106,7 @@ class TaskBook:
                 return record
             values = {"sequence": sequence, "attempts": attempts, "updated_at": datetime.now(UTC)}
             changed = record.model_copy(update=values)
-            body = changed.model_dump_json().encode()
-            if await self._bucket.put(task, body, item.revision) is not None:
+            if await self._put(changed, item.revision):
                 return changed
 
     async def resume(self, task: str, sequence: int) -> TaskRecord | None:
@@ -123,8 +122,7 @@ class TaskBook:
                 return None
             values = {"state": TaskState.RUNNING, "sequence": sequence, "waits_for": ()}
             changed = record.model_copy(update={**values, "updated_at": datetime.now(UTC)})
-            body = changed.model_dump_json().encode()
-            if await self._bucket.put(task, body, item.revision) is not None:
+            if await self._put(changed, item.revision):
                 return changed
 
     async def evaluate(self, task: str, evaluation: Evaluation) -> TaskRecord:
@@ -148,8 +146,7 @@ class TaskBook:
             if record.evaluation is not None:
                 return record
             changed = record.model_copy(update={"evaluation": evaluation})
-            body = changed.model_dump_json().encode()
-            if await self._bucket.put(task, body, item.revision) is not None:
+            if await self._put(changed, item.revision):
                 return changed
 
     async def page(self, after: int) -> tuple[list[TaskRecord], int]:
@@ -179,3 +176,9 @@ class TaskBook:
             TaskRecord.model_validate_json(item.value) for item in await self._bucket.items()
         ]
         return sorted(records, key=lambda record: record.accepted_at, reverse=True)
+
+    async def _put(self, record: TaskRecord, revision: int) -> bool:
+        """Writes a record over a revision; returns whether that was the newest."""
+        ttl_s = self._max_age_s if record.state.terminal else None
+        body = record.model_dump_json().encode()
+        return await self._bucket.put(record.id, body, revision, ttl_s=ttl_s) is not None

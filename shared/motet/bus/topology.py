@@ -36,7 +36,8 @@ TASK_CALL: Token = "task"
 DEDUPE_WINDOW_S = 120.0
 """Seconds within which a stream drops a message whose `Nats-Msg-Id` it has seen."""
 
-HOUR_S = 3600.0
+TASK_LIFE_S = 31 * 24 * 3600.0
+"""Seconds that no task outlives: the longest deadline is 30 days."""
 
 
 class Header:
@@ -68,6 +69,8 @@ class Header:
     """Unix time in seconds, with a fraction."""
     BUDGET = "motet-budget"
     """A `Budget` as JSON, without what is unlimited."""
+    TTL = "Nats-TTL"
+    """Seconds after which the stream drops a message, as `60s`."""
     REPLY = "motet-reply"
     """A core subject on which the caller waits for the `CallResult`."""
     WATCHED = "motet-watched"
@@ -98,7 +101,7 @@ class Topology:
 
     settings: Settings
 
-    VERSION = 1
+    VERSION = 2
 
     @property
     def namespace(self) -> str:
@@ -180,7 +183,7 @@ class Topology:
                 max_age=s.events_max_age_s,
             ),
             self._stream("DEAD", [f"{self.namespace}.dead.>"], RetentionPolicy.LIMITS),
-            self._bucket("tasks", history=1),
+            self._bucket("tasks", expiring=True),
             self._bucket(
                 "results",
                 max_age=s.results_max_age_s,
@@ -191,8 +194,8 @@ class Topology:
             ),
             self._bucket("agents", max_age=s.card_ttl_s),
             self._bucket("checkpoints"),
-            self._bucket("budgets"),
-            self._bucket("approvals"),
+            self._bucket("budgets", max_age=TASK_LIFE_S),
+            self._bucket("approvals", max_age=TASK_LIFE_S + s.tasks_max_age_s),
             self._object_store("blobs"),
         )
 
@@ -267,8 +270,8 @@ class Topology:
         self,
         name: str,
         *,
-        history: int = 1,
         max_age: float = 0,
+        expiring: bool = False,
         republish: RePublish | None = None,
     ) -> StreamConfig:
         bucket = self.bucket(name)
@@ -278,13 +281,15 @@ class Topology:
             retention=RetentionPolicy.LIMITS,
             storage=StorageType.FILE,
             discard=DiscardPolicy.NEW,
-            max_msgs_per_subject=history,
+            max_msgs_per_subject=1,
             max_bytes=self.settings.stream_max_bytes,
             max_age=max_age,
             duplicate_window=min(DEDUPE_WINDOW_S, max_age) if max_age else DEDUPE_WINDOW_S,
             num_replicas=self.settings.replicas,
             allow_direct=True,
             allow_rollup_hdrs=True,
+            # Values may be given an age of their own.
+            allow_msg_ttl=expiring or None,
             deny_delete=True,
             republish=republish,
             metadata={"motet.topology": str(self.VERSION)},

@@ -62,6 +62,18 @@ async def test_it_brings_an_older_stream_to_what_is_wanted(bus: Bus) -> None:
     assert await provision(bus.js, bus.topology) == []
 
 
+async def test_values_of_an_older_bucket_may_expire_from_now_on(bus: Bus) -> None:
+    (records,) = [each for each in bus.topology.streams() if (each.name or "").endswith("tasks")]
+    records.allow_msg_ttl = None
+    records.metadata = {"motet.topology": "1"}
+    await bus.js.add_stream(records)
+
+    await provision(bus.js, bus.topology)
+
+    assert (await bus.js.stream_info(records.name or "")).config.allow_msg_ttl
+    assert await provision(bus.js, bus.topology) == []
+
+
 async def test_it_adds_what_is_missing_beside_what_is_there(bus: Bus) -> None:
     await provision(bus.js, bus.topology)
     gone = f"KV_{bus.topology.bucket('approvals')}"

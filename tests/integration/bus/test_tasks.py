@@ -143,3 +143,19 @@ def _points(reader: InMemoryMetricReader) -> dict[str, list[Any]]:
         for scope in resource.scope_metrics
         for metric in scope.metrics
     }
+
+
+@pytest.mark.mesh(tasks_max_age_s=4)
+async def test_a_record_is_kept_for_a_while_after_the_end(mesh: TestMesh) -> None:
+    gate = Gate()
+    await mesh.join(planner(gate(plan)))
+    await mesh.join(worker(echo))
+    gate.open()
+    task = await mesh.motet.submit(Task(id="mine", goal="go"))
+    assert (await task.result(10)).state == "succeeded"
+
+    async with asyncio.timeout(20):
+        while await task.record() is not None:  # noqa: ASYNC110 - what expires gives no event
+            await asyncio.sleep(0.05)
+
+    assert await mesh.motet.tasks() == []
