@@ -19,6 +19,14 @@ extras=(cli models providers embeddings local embedded otlp health testing voice
 lock requirements/dev.txt "${extras[@]/#/--extra=}" "$@" \
     requirements/dev.in shared/pyproject.toml services/*/pyproject.toml
 lock requirements/bootstrap.txt --constraint requirements/dev.txt requirements/bootstrap.in
+# What the images install beside a service's own.
+lock requirements/build.txt --constraint requirements/dev.txt requirements/build.in
+lock requirements/core.txt --constraint requirements/dev.txt --extra health --extra otlp \
+    shared/pyproject.toml
+lock requirements/cli.txt --constraint requirements/dev.txt --extra cli --extra health \
+    --extra otlp requirements/cli.in shared/pyproject.toml
+lock requirements/graph-embedded.txt --constraint requirements/dev.txt --extra embedded \
+    services/graph/pyproject.toml
 # One version of everything everywhere: what the tests ran with is what a service runs with.
 for project in services/*/pyproject.toml; do
     lock "${project%/*}/requirements.txt" --constraint requirements/dev.txt "$project"

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Builds every image of Motet, or those named: images.sh [planner|...|cli|graph-embedded]...
+# VERSION=0.1.0 is the tag; further arguments of `docker build` come from BUILD_ARGS.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+version=${VERSION:-$(sed -nE 's/^version = "(.*)"$/\1/p' shared/pyproject.toml)}
+revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
+read -ra more <<<"${BUILD_ARGS:-}"
+
+build() { # build IMAGE ARGUMENT...
+    local image=motet/$1:$version began=$SECONDS
+    shift
+    docker build --quiet --network host --file deploy/Dockerfile --tag "$image" \
+        --build-arg "VERSION=$version" --build-arg "REVISION=$revision" \
+        "${more[@]}" "$@" . >/dev/null
+    echo "$image: $(($(docker image inspect --format '{{.Size}}' "$image") / 1000000)) MB," \
+        "$((SECONDS - began)) s"
+}
+
+if (($# == 0)); then
+    set -- cli graph-embedded
+    for project in services/*/requirements.txt; do
+        project=${project%/*}
+        set -- "$@" "${project##*/}"
+    done
+fi
+for name in "$@"; do
+    case $name in
+        cli) build cli --target cli ;;
+        graph-embedded)
+            build graph-embedded --target service --build-arg SERVICE=graph \
+                --build-arg ALSO=graph-embedded
+            ;;
+        *) build "$name" --target service --build-arg "SERVICE=$name" ;;
+    esac
+done
