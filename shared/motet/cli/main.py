@@ -13,6 +13,7 @@ from motet.cli import (
     evaluate,
     ingest,
     models,
+    schedules,
     tasks,
     trace,
     up,
@@ -44,6 +45,7 @@ app.command()(trace.trace)
 app.command("eval")(evaluate.evaluate)
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(dead.app, name="dead")
+app.add_typer(schedules.app, name="schedules")
 app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
