@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-NAMES = ("chaos", "consume", "faithfulness", "hop", "multihop", "speech")
+NAMES = ("backpressure", "chaos", "consume", "faithfulness", "hop", "multihop", "speech")
 
 
 def machine() -> dict[str, Any]:

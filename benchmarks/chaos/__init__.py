@@ -1,4 +1,4 @@
-"""Chaos: tasks of all shapes while parts are killed, paused, slowed and cut off; then an audit.
+"""Chaos: tasks of all shapes while parts are killed, stopped, paused, slowed, cut; then an audit.
 
 Two replicas of three agents run as processes (see `agents`), each on a TCP line of its own, beside
 a NATS server with a store of its own. Tasks and faults are made from the seed (see `plan`). When
@@ -10,10 +10,13 @@ The last line is one JSON object. `submitted` is the sum of `succeeded`, `failed
 `duplicated_effects`, `stuck` and `broken_traces`:
 
 - lost: accepted, and without a record, an event of its end, an outcome or its effects; or ended
-  otherwise than a task of its shape may.
-- duplicated_outcomes: a call or a task with more than one outcome, or a changed terminal state.
+  otherwise than a task of its shape may, such as with an effect that its budget of calls has no
+  room for, or that no person allowed.
+- duplicated_outcomes: a call or a task with more than one outcome, a changed terminal state, or a
+  question with more than one reply.
 - duplicated_effects: one effect that was applied twice outside, where keys are honoured.
-- stuck: a task without a terminal state after the drain, or a work queue that is not empty.
+- stuck: a task without a terminal state after the drain, also one that waits for a person; or a
+  work queue that is not empty.
 - broken_traces: a task whose spans do not hang from one root. A span that its process did not live
   to end counts as it stands in the process' journal, without an end.
 """
@@ -34,11 +37,12 @@ from typing import Any, TypeVar
 from benchmarks.chaos.agents import AGENTS, OUTSIDE, SLOW
 from benchmarks.chaos.audit import Audit, keep_revisions
 from benchmarks.chaos.parts import Parts
+from benchmarks.chaos.person import Person
 from benchmarks.chaos.plan import KILLABLE, FaultPlan, Plan, TaskPlan
-from motet.bus import Bus, provision
+from motet.bus import Bus, TaskBook, provision
 from motet.client import Motet
 from motet.errors import FaultError
-from motet.messages import Task
+from motet.messages import Budget, Task
 from motet.settings import Settings
 from motet.telemetry import setup
 
@@ -62,6 +66,7 @@ class Run:
         self._bus = bus
         self._direct = direct
         self._motet = Motet(bus)
+        self._book = TaskBook(direct)
         self._began = time.monotonic()
         self.accepted: list[TaskPlan] = []
         """Tasks that the mesh has acknowledged."""
@@ -81,14 +86,25 @@ class Run:
             await asyncio.gather(teller, return_exceptions=True)
 
     async def drain(self, within_s: float) -> float:
-        """Waits until the work queues are empty, `within_s` at most; gives the seconds."""
+        """Waits until every task has ended, and the work queues are empty; gives the seconds.
+
+        Args:
+            within_s: The longest that it waits.
+        """
         began = time.monotonic()
-        # A server tells nobody how many messages it holds.
-        while time.monotonic() < began + within_s and any(  # noqa: ASYNC110
-            await self._waiting()
-        ):
+        left = {task.id for task in self.accepted}
+        # A server tells nobody how many messages it holds, and a task that waits has none.
+        while time.monotonic() < began + within_s:
+            if not any(await self._waiting()):
+                left = {task for task in left if not await self._ended(task)}
+                if not left:
+                    break
             await asyncio.sleep(0.5)
         return time.monotonic() - began
+
+    async def _ended(self, task: str) -> bool:
+        record = await self._book.get(task)
+        return record is not None and record.state.terminal
 
     async def _fault(self, fault: FaultPlan) -> None:
         await self._moment(fault.at_s)
@@ -96,11 +112,15 @@ class Run:
 
     async def _submit(self, task: TaskPlan) -> None:
         await self._moment(task.at_s)
+        timed = {} if task.timeout_s is None else {"timeout_s": str(task.timeout_s)}
         wanted = Task(
             id=task.id,
             goal=task.shape,
-            labels={"shape": task.shape},
+            labels={"shape": task.shape, **timed},
             deadline_s=task.deadline_s,
+            budget=Budget(calls=task.calls),
+            priority=task.priority,
+            tenant=task.tenant,
         )
         # Submitting again under the same id is what a client does whose server was away.
         with self._bus.tracer.span("chaos task"):
@@ -171,8 +191,9 @@ async def _measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             if missing:
                 raise SystemExit(f"agents did not start: {sorted(missing)}")
             run = Run(plan, parts, bus, direct)
-            await run.suffer()
-            drained_s = await run.drain(options.drain_s + options.tasks / options.rate)
+            async with Person(bus, plan.tasks):
+                await run.suffer()
+                drained_s = await run.drain(options.drain_s + options.tasks / options.rate)
         telemetry.flush()
         audit = await Audit.of(direct, run.accepted, effects, spans)
         for problem in audit.problems[:TOLD_PROBLEMS]:
@@ -189,6 +210,8 @@ def _environment(folder: Path, effects: Path) -> dict[str, str]:
         "MOTET_DATA_DIR": str(folder),
         "MOTET_SPANS_DIR": str(folder / "spans"),
         "MOTET_ACK_WAIT_S": str(ACK_WAIT_S),
+        # So few that tasks queue.
+        "MOTET_CONCURRENCY": "8",
         "MOTET_TASK_DEADLINE_S": "86400",
         # Attempts that end by a kill count too, and here nearly all do.
         "MOTET_MAX_ATTEMPTS": "50",

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import itertools
 import json
 import os
 import threading
 from pathlib import Path
 from typing import Any
 
+from benchmarks.chaos.plan import REPLY
 from motet.agent import Agent, Call
 from motet.errors import FaultError
-from motet.messages import Answer, FaultType, Message, Task, TaskState
+from motet.messages import Answer, Default, FaultType, Message, Question, Task, TaskState
 
 OUTSIDE = "CHAOS_OUTSIDE"
 """The variable that names the file of effects."""
@@ -30,6 +32,13 @@ class Order(Message):
 
     name: str
     """What to do, unique within the task."""
+
+
+class Wish(Message):
+    """What a person is to be asked for."""
+
+    timeout_s: float | None
+    """Seconds after which nobody has replied; then it is done as `reply-default`."""
 
 
 class Done(Message):
@@ -110,6 +119,15 @@ def hand() -> Agent:
             raise FaultError.of(FaultType.UNAVAILABLE, "Not yet.", retryable=True)
         return await act(request, call)
 
+    @agent.skill("act_as_told", "Acts as a person says.", side_effects=True)
+    async def as_told(request: Wish, call: Call) -> Done:
+        reply = await call.ask(_which(request.timeout_s))
+        return await act(Order(name=reply.value), call)
+
+    @agent.skill("act_if_allowed", "Acts.", side_effects=True, approval="May this be done?")
+    async def if_allowed(request: Order, call: Call) -> Done:
+        return await act(request, call)
+
     @agent.skill("refuse", "Never acts.")
     async def refuse(request: Order) -> Done:
         raise FaultError.of("refused", f"{request.name!r} is not done.")
@@ -131,11 +149,28 @@ def branch() -> Agent:
         await asyncio.gather(*(_act(call, f"{request.name}-{side}") for side in ("left", "right")))
         return Done(name=request.name)
 
+    @agent.skill("act_as_told", "Has a hand act as a person says.")
+    async def as_told(request: Wish, call: Call) -> Done:
+        return await call.delegate("hand.act_as_told", request, Done, step="told")
+
     @agent.skill("hang", "Has a hand work for ever.")
     async def hang(request: Order, call: Call) -> Done:
         return await call.delegate("hand.hang", request, Done, step="hang")
 
     return agent
+
+
+def _which(timeout_s: float | None) -> Question:
+    return Question(
+        kind="answer",
+        prompt="What is to be done?",
+        timeout_s=timeout_s,
+        default=Default(decision="respond", value=f"{REPLY}default"),
+    )
+
+
+async def _as_told(call: Call, timeout_s: float | None = None) -> None:
+    await call.delegate("branch.act_as_told", Wish(timeout_s=timeout_s), Done, step="told")
 
 
 async def _act(call: Call, name: str, skill: str = "hand.act") -> None:
@@ -152,32 +187,67 @@ def conductor() -> Agent:
     async def run(task: Task, call: Call) -> Answer:
         await call.state(TaskState.RUNNING)
         shape = task.labels["shape"]
-        match shape:
-            case "parallel":
-                await asyncio.gather(*(_act(call, name) for name in "abc"))
-            case "sequence":
-                for name in "abc":
-                    await _act(call, name)
-            case "nested":
-                await asyncio.gather(
-                    _act(call, "a", "branch.spread"), _act(call, "b", "branch.spread")
-                )
-            case "retried":
-                await _act(call, "a", "hand.act_late")
-            case "slow":
-                await _act(call, "a", "hand.act_slowly")
-            case "reissued":
-                for _ in range(2):
-                    await _act(call, "a")
-                if call.attempt == 1:
-                    raise FaultError.of(FaultType.UNAVAILABLE, "Once more.", retryable=True)
-            case "refused":
-                await _act(call, "a", "hand.refuse")
-            case _:
-                await _act(call, "a", "branch.hang")
+        timeout_s = float(task.labels["timeout_s"]) if "timeout_s" in task.labels else None
+        if not await _delegated(shape, call):
+            await _asked(shape, call, timeout_s)
         return Answer(text=shape)
 
     return agent
+
+
+ONE_CALL = {
+    "retried": "hand.act_late",
+    "slow": "hand.act_slowly",
+    "refused": "hand.refuse",
+    "expiring": "branch.hang",
+    "cancelled": "branch.hang",
+    "cancelled_queued": "branch.hang",
+}
+"""What the shapes delegate that delegate once."""
+
+
+async def _delegated(shape: str, call: Call) -> bool:
+    """Does a task that asks nobody; False for a task of another shape."""
+    match shape:
+        case "parallel":
+            await asyncio.gather(*(_act(call, name) for name in "abc"))
+        case "sequence":
+            for name in "abc":
+                await _act(call, name)
+        case "nested":
+            await asyncio.gather(*(_act(call, name, "branch.spread") for name in "ab"))
+        case "reissued":
+            for _ in range(2):
+                await _act(call, "a")
+            if call.attempt == 1:
+                raise FaultError.of(FaultType.UNAVAILABLE, "Once more.", retryable=True)
+        case "runaway":
+            for number in itertools.count():
+                await _act(call, f"step-{number}")
+        case "runaway_branches":
+            await asyncio.gather(*(_act(call, name, "branch.spread") for name in "abcde"))
+        case _ if shape in ONE_CALL:
+            await _act(call, "a", ONE_CALL[shape])
+        case _:
+            return False
+    return True
+
+
+async def _asked(shape: str, call: Call, timeout_s: float | None) -> None:
+    """Does a task that asks a person."""
+    match shape:
+        case "asked":
+            await asyncio.gather(_act(call, "a"), _as_told(call))
+        case "approved" | "rejected":
+            done = await call.delegate(
+                "hand.act_if_allowed", Order(name=f"{REPLY}a"), Done, step="allowed"
+            )
+            assert done.name.startswith(REPLY)
+        case "hesitant":
+            reply = await call.ask(_which(timeout_s))
+            await _act(call, reply.value)
+        case _:
+            await _as_told(call, timeout_s)
 
 
 AGENTS = {"conductor": conductor, "branch": branch, "hand": hand}

@@ -1,7 +1,7 @@
 """The audit: what became of each task, from streams, buckets, the outside and the span store.
 
-Nothing here trusts what an agent or a client said during the run. The buckets of tasks and results
-keep every revision in a run, so that an outcome that was replaced is seen.
+Nothing here trusts what an agent or a client said during the run. The buckets of tasks, results
+and approvals keep every revision in a run, so that an outcome or a reply that was replaced is seen.
 """
 
 from __future__ import annotations
@@ -18,9 +18,17 @@ from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from benchmarks.chaos.agents import effects_in
-from benchmarks.chaos.plan import SHAPES, TaskPlan
+from benchmarks.chaos.plan import REPLY, SHAPES, TaskPlan
 from motet.bus import TASK_CALL, Bus
-from motet.messages import EVENT, CallResult, StateChanged, TaskRecord
+from motet.messages import (
+    EVENT,
+    ApprovalRecord,
+    CallResult,
+    Question,
+    Reply,
+    StateChanged,
+    TaskRecord,
+)
 from motet.telemetry.record import SpanRecord
 from motet.telemetry.span_store import SpanStore
 
@@ -33,8 +41,8 @@ FETCH = 500
 
 
 async def keep_revisions(bus: Bus) -> None:
-    """Makes the buckets of tasks and results keep what is written over."""
-    kept = [f"KV_{bus.topology.bucket(name)}" for name in ("tasks", "results")]
+    """Makes the buckets of tasks, results and approvals keep what is written over."""
+    kept = [f"KV_{bus.topology.bucket(name)}" for name in ("tasks", "results", "approvals")]
     for config in bus.topology.streams():
         if config.name in kept:
             config.max_msgs_per_subject = REVISIONS
@@ -62,8 +70,13 @@ class Audit:
         outcomes = await _outcomes(bus)
         told = await _terminal_events(bus)
         acted = _effects(effects)
+        questions = await _questions(bus)
+        calls = Counter(key.partition(".")[0] for key in outcomes)
         for task in accepted:
-            audit._task(task, records.get(task.id, []), outcomes, told[task.id], acted[task.id])
+            allowed = audit._replies(task, questions[task.id])
+            made = calls[task.id] - 1
+            seen = _Seen(records.get(task.id, []), told[task.id], acted[task.id], allowed, made)
+            audit._task(task, seen, outcomes)
         for key, results in outcomes.items():
             if len(results) > 1:
                 audit._problem("duplicated_outcomes", f"{key} has {len(results)} outcomes")
@@ -88,16 +101,23 @@ class Audit:
         setattr(self, kind, getattr(self, kind) + 1)
         self.problems.append(f"{kind}: {words}")
 
-    def _task(
-        self,
-        task: TaskPlan,
-        revisions: list[TaskRecord],
-        outcomes: dict[str, list[CallResult]],
-        told: Counter[str],
-        acted: Counter[str],
-    ) -> None:
+    def _replies(self, task: TaskPlan, questions: dict[str, list[ApprovalRecord]]) -> set[str]:
+        """What persons have allowed a task to do outside, each question having one reply."""
+        allowed: set[str] = set()
+        for revisions in questions.values():
+            replies = [record.reply for record in revisions]
+            first = next((reply for reply in replies if reply is not None), None)
+            if first is None:
+                continue
+            if any(reply != first for reply in replies[replies.index(first) :]):
+                said = [reply.by if reply else None for reply in replies]
+                self._problem("duplicated_outcomes", f"{task.id}: a question has replies {said}")
+            allowed |= _allowed(revisions[0].question, first)
+        return allowed
+
+    def _task(self, task: TaskPlan, seen: _Seen, outcomes: dict[str, list[CallResult]]) -> None:
         """Counts a task as exactly one of succeeded, failed as expected, lost and stuck."""
-        shape, name = SHAPES[task.shape], f"{task.id} ({task.shape})"
+        shape, name, revisions = SHAPES[task.shape], f"{task.id} ({task.shape})", seen.revisions
         if not revisions:
             self._problem("lost", f"{name} was accepted and has no record")
             return
@@ -108,20 +128,19 @@ class Audit:
         if len(terminal) > 1 or revisions[-1] is not terminal[0]:
             states = [str(record.state) for record in revisions]
             self._problem("duplicated_outcomes", f"{name} went {', '.join(states)}")
-        record = terminal[0]
+        record, told = terminal[0], seen.told
         if told.total() > 1:
             self._problem("duplicated_outcomes", f"{name}: its events tell {dict(told)}")
         stored = outcomes.get(f"{task.id}.{TASK_CALL}", [])
-        missing = [each for each in shape.effects if not acted[each]]
         if not told or not stored:
             self._problem("lost", f"{name} is {record.state}, and nobody was told")
         elif record.state not in shape.ends:
             fault = record.fault.message if record.fault else "no fault"
             self._problem("lost", f"{name} is {record.state}: {fault}")
+        elif wrong := seen.wrong(task, succeeded=record.answer is not None):
+            self._problem("lost", f"{name} is {record.state}, and {wrong}")
         elif record.answer is None:
             self.failed_as_expected += 1
-        elif missing:
-            self._problem("lost", f"{name} succeeded without its effects {missing}")
         else:
             self.succeeded += 1
 
@@ -138,6 +157,51 @@ class Audit:
             broken = "it has no span" if outline is None else outline.broken()
             if broken:
                 self._problem("broken_traces", f"{task.id} ({task.shape}): {broken}")
+
+
+def _allowed(question: Question, reply: Reply) -> set[str]:
+    """The effect that a reply allows."""
+    match reply.decision:
+        case "approve":
+            return {question.value["name"]}
+        case "edit":
+            return {reply.value["name"]}
+        case "respond":
+            return {reply.value}
+        case "reject":
+            return set()
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What there is of one task."""
+
+    revisions: list[TaskRecord]
+    told: Counter[str]
+    """How often each terminal state is in the events."""
+    acted: Counter[str]
+    """How often each effect was applied."""
+    allowed: set[str]
+    """Effects that a person has allowed."""
+    calls: int
+    """How many calls have an outcome, beside the task's own."""
+
+    def wrong(self, task: TaskPlan, *, succeeded: bool) -> str:
+        """What the outside should have seen and has not, or the reverse; empty when all is well."""
+        shape = SHAPES[task.shape]
+        done = {name for name in self.acted if name.startswith(REPLY)}
+        if done - self.allowed:
+            return f"did {sorted(done - self.allowed)}, which nobody allowed"
+        made = max(len(self.acted), self.calls)
+        exact = task.shape == "runaway"
+        if task.calls is not None and (made > task.calls or (exact and made < task.calls)):
+            return f"made {made} calls of the {task.calls} that it had"
+        missing = [each for each in shape.effects if not self.acted[each]]
+        if succeeded and (missing or self.allowed - done):
+            return f"lacks the effects {[*missing, *self.allowed - done]}"
+        if succeeded and shape.asks and not self.allowed:
+            return "nobody has replied"
+        return ""
 
 
 @dataclass
@@ -185,6 +249,15 @@ async def _outcomes(bus: Bus) -> dict[str, list[CallResult]]:
         if json.loads(body)["kind"] == "result":
             result = CallResult.model_validate_json(body)
             found[f"{result.task}.{result.call}"].append(result)
+    return found
+
+
+async def _questions(bus: Bus) -> defaultdict[str, dict[str, list[ApprovalRecord]]]:
+    """Each task's questions, all revisions of each, oldest first."""
+    found: defaultdict[str, dict[str, list[ApprovalRecord]]] = defaultdict(dict)
+    async for body in _bodies(bus, f"KV_{bus.topology.bucket('approvals')}", ">"):
+        record = ApprovalRecord.model_validate_json(body)
+        found[record.task].setdefault(record.id, []).append(record)
     return found
 
 

@@ -22,6 +22,9 @@ from motet.testing import Line, TestServer, test_server
 
 __all__ = ["Parts"]
 
+STOPS_WITHIN_S = 60.0
+"""Seconds within which an agent has ended that was told to, whatever else goes on."""
+
 
 class _AgentPart:
     """One replica of an agent, kept running."""
@@ -44,6 +47,8 @@ class _AgentPart:
         self.line = line
         self.ends = 0
         """How often the process ended by itself, as an agent does that finds no server."""
+        self._told = False
+        """Whether it was told to end."""
 
     async def start(self) -> None:
         self._process = await self._owner.start(self._spec)
@@ -56,14 +61,34 @@ class _AgentPart:
 
     async def _keep(self) -> None:
         while self._process is not None:
-            if await self._process.wait() != -signal.SIGKILL:
-                self.ends += 1
+            self.ends += await self._process.wait() != -signal.SIGKILL and not self._told
             await self._allowed.wait()
+            self._told = False
             self._process = await self._owner.start(self._spec)
 
     async def kill(self, away_s: float) -> None:
         self._allowed.clear()
         self._signal(signal.SIGKILL)
+        await asyncio.sleep(away_s)
+        self._allowed.set()
+
+    async def end(self, away_s: float) -> None:
+        """Has the process end in order; another starts when it has.
+
+        Raises:
+            SystemExit: It does not end.
+        """
+        self._allowed.clear()
+        self._told = True
+        self._signal(signal.SIGTERM)
+        if self._process is not None:
+            try:
+                await asyncio.wait_for(self._process.wait(), STOPS_WITHIN_S)
+            except TimeoutError:
+                raise SystemExit(
+                    f"{self._spec.name} has not stopped within {STOPS_WITHIN_S:g} s: "
+                    f"see {self._spec.log}"
+                ) from None
         await asyncio.sleep(away_s)
         self._allowed.set()
 
@@ -134,6 +159,8 @@ class Parts:
                 await self._line_suffers(fault)
             elif fault.fault == "kill":
                 await self._agents[fault.part].kill(fault.lasts_s)
+            elif fault.fault == "stop":
+                await self._agents[fault.part].end(fault.lasts_s)
             else:
                 await self._agents[fault.part].pause(fault.lasts_s)
 

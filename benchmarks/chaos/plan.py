@@ -1,4 +1,4 @@
-"""What happens in a run, all of it made from the seed alone: the tasks, and the faults.
+"""What happens in a run, all of it made from the seed alone: tasks, replies, and faults.
 
 The same seed gives the same tasks at the same moments, and the same faults on the same parts at
 the same moments. What the machine makes of it is not repeated to the microsecond; what went wrong
@@ -8,12 +8,23 @@ under a seed is sought under that seed.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
-from motet.messages import TaskState
+from motet.messages import Decision, Priority, TaskState
 
-__all__ = ["AGENT_PARTS", "KILLABLE", "PARTS", "SHAPES", "FaultPlan", "Plan", "Shape", "TaskPlan"]
+__all__ = [
+    "AGENT_PARTS",
+    "KILLABLE",
+    "PARTS",
+    "REPLY",
+    "SHAPES",
+    "FaultPlan",
+    "Plan",
+    "ReplyPlan",
+    "Shape",
+    "TaskPlan",
+]
 
 AGENT_PARTS = tuple(f"{agent}-{n}" for agent in ("conductor", "branch", "hand") for n in (1, 2))
 """Two replicas of each agent."""
@@ -21,7 +32,11 @@ KILLABLE = (*AGENT_PARTS, "nats")
 PARTS = (*KILLABLE, "client")
 """Everything that can fail; the client's line only, since its process is the benchmark's."""
 
-Fault = Literal["kill", "pause", "cut", "slow"]
+Fault = Literal["kill", "stop", "pause", "cut", "slow"]
+"""`stop` ends an agent in order, as an upgrade does; `kill` ends it at once."""
+
+REPLY = "reply-"
+"""How the names of effects begin that a person must have allowed."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +48,14 @@ class Shape:
     """The states that it may end in."""
     effects: tuple[str, ...] = ()
     """What the outside must have seen when it succeeded."""
+    asks: bool = False
+    """Whether it cannot succeed without a reply."""
 
 
 _SUCCEEDS = frozenset({TaskState.SUCCEEDED})
+_FAILS = frozenset({TaskState.FAILED})
+_EXPIRES = frozenset({TaskState.EXPIRED})
+_IS_CANCELLED = frozenset({TaskState.CANCELLED})
 _SPREAD = ("a-left", "a-right", "b-left", "b-right")
 
 SHAPES: dict[str, Shape] = {
@@ -45,10 +65,34 @@ SHAPES: dict[str, Shape] = {
     "retried": Shape(2, _SUCCEEDS, ("a",)),
     "slow": Shape(1, _SUCCEEDS, ("a",)),
     "reissued": Shape(2, _SUCCEEDS, ("a",)),
-    "refused": Shape(1, frozenset({TaskState.FAILED})),
-    "expiring": Shape(1, frozenset({TaskState.EXPIRED})),
-    "cancelled": Shape(1, frozenset({TaskState.CANCELLED})),
+    "refused": Shape(1, _FAILS),
+    # Somebody replies: two who differ, yes, no, at about the time-out, and nobody.
+    "asked": Shape(2, _SUCCEEDS, ("a",), asks=True),
+    "approved": Shape(1, _SUCCEEDS, asks=True),
+    "rejected": Shape(1, _FAILS),
+    "hesitant": Shape(1, _SUCCEEDS, asks=True),
+    "unanswered": Shape(1, _SUCCEEDS, asks=True),
+    # They work for ever, or wait for ever.
+    "expiring": Shape(1, _EXPIRES),
+    "expiring_waiting": Shape(1, _EXPIRES),
+    "cancelled": Shape(1, _IS_CANCELLED),
+    "cancelled_waiting": Shape(1, _IS_CANCELLED),
+    "cancelled_queued": Shape(1, _IS_CANCELLED),
+    # They want more calls than they have: one after another, and all at once.
+    "runaway": Shape(1, _FAILS),
+    "runaway_branches": Shape(1, _FAILS),
 }
+
+
+@dataclass(frozen=True)
+class ReplyPlan:
+    """What a person says to the question of a task."""
+
+    after_s: float
+    """Seconds after the question was seen."""
+    decision: Decision
+    value: Any = None
+    by: str = "ada"
 
 
 @dataclass(frozen=True)
@@ -57,11 +101,18 @@ class TaskPlan:
 
     id: str
     shape: str
-    at_s: float
+    at_s: float = 0
     """Seconds after the beginning."""
-    deadline_s: float | None
-    cancel_after_s: float | None
+    deadline_s: float | None = None
+    cancel_after_s: float | None = None
     """Seconds from its submission to its cancellation."""
+    calls: int | None = None
+    """How many calls it may make."""
+    timeout_s: float | None = None
+    """Seconds that its question waits for a reply."""
+    replies: tuple[ReplyPlan, ...] = ()
+    priority: Priority = "normal"
+    tenant: str = "one"
 
 
 @dataclass(frozen=True)
@@ -101,13 +152,7 @@ class Plan:
         drawn = shapes[:tasks] + chance.choices(shapes, weights, k=max(0, tasks - len(shapes)))
         chance.shuffle(drawn)
         planned = [
-            TaskPlan(
-                id=f"chaos-{number}",
-                shape=shape,
-                at_s=chance.uniform(0, over_s),
-                deadline_s=chance.uniform(0.2, 3) if shape == "expiring" else None,
-                cancel_after_s=chance.uniform(0, 3) if shape == "cancelled" else None,
-            )
+            _task(chance, TaskPlan(f"chaos-{number}", shape, chance.uniform(0, over_s)))
             for number, shape in enumerate(drawn)
         ]
         faults = [
@@ -115,6 +160,43 @@ class Plan:
             for number in range(int(over_s / every_s))
         ]
         return cls(tuple(sorted(planned, key=lambda task: task.at_s)), tuple(faults))
+
+
+def _task(chance: random.Random, task: TaskPlan) -> TaskPlan:
+    """A task with what its shape needs, of any priority and tenant."""
+    after_s, timeout_s = chance.uniform(0, 6), chance.uniform(0.5, 3)
+    needs: dict[str, Any] = {
+        "priority": chance.choice(("interactive", "normal", "batch")),
+        "tenant": chance.choice(("one", "two", "three")),
+    }
+    match task.shape:
+        case "expiring" | "expiring_waiting":
+            needs["deadline_s"] = timeout_s
+        case "cancelled" | "cancelled_waiting":
+            needs["cancel_after_s"] = after_s / 2
+        case "cancelled_queued":
+            needs["cancel_after_s"] = 0.0
+        case "runaway" | "runaway_branches":
+            needs["calls"] = chance.randint(1, 8)
+        case "asked":
+            at_once_s = after_s + chance.uniform(0, 0.05)
+            one = ReplyPlan(after_s, "respond", f"{REPLY}ada")
+            needs["replies"] = (one, ReplyPlan(at_once_s, "respond", f"{REPLY}bob", "bob"))
+        case "approved":
+            yes = ReplyPlan(after_s, "approve")
+            changed = ReplyPlan(after_s, "edit", {"name": f"{REPLY}edited"})
+            needs["replies"] = (chance.choice((yes, changed)),)
+        case "rejected":
+            needs["replies"] = (ReplyPlan(after_s, "reject"),)
+        case "unanswered":
+            needs["timeout_s"] = timeout_s
+        case "hesitant":
+            needs["timeout_s"] = timeout_s
+            late_s = timeout_s + chance.uniform(-0.3, 0.3)
+            needs["replies"] = (ReplyPlan(late_s, "respond", f"{REPLY}ada"),)
+        case _:
+            pass
+    return replace(task, **needs)
 
 
 def _fault(chance: random.Random, at_s: float, ack_wait_s: float) -> FaultPlan:
@@ -125,7 +207,7 @@ def _fault(chance: random.Random, at_s: float, ack_wait_s: float) -> FaultPlan:
         case "client":
             kinds = ["cut", "slow"]
         case _:
-            kinds = ["kill", "kill", "pause", "cut", "slow"]
+            kinds = ["kill", "kill", "stop", "pause", "cut", "slow"]
     fault = chance.choice(kinds)
     lasts_s = chance.uniform(0.05, ack_wait_s / 2)
     if fault == "pause" and chance.random() < 0.5:

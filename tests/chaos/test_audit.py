@@ -10,9 +10,19 @@ import pytest
 from opentelemetry.context import Context
 
 from benchmarks.chaos.audit import Audit, keep_revisions
-from benchmarks.chaos.plan import SHAPES, TaskPlan
+from benchmarks.chaos.plan import REPLY, SHAPES, TaskPlan
 from motet.bus import TASK_CALL, Bucket, Events, Ledger, TaskBook
-from motet.messages import Answer, CallResult, Fault, Task, TaskRecord, TaskState
+from motet.messages import (
+    Answer,
+    ApprovalRecord,
+    CallResult,
+    Fault,
+    Question,
+    Reply,
+    Task,
+    TaskRecord,
+    TaskState,
+)
 from motet.settings import Settings
 from motet.telemetry import Telemetry, extract, inject, setup
 from motet.testing import TestMesh
@@ -31,8 +41,8 @@ class World:
         self.events = Events(mesh.bus)
         self.tasks: list[TaskPlan] = []
 
-    def plan(self, shape: str) -> TaskPlan:
-        task = TaskPlan(f"t{len(self.tasks)}", shape, 0, None, None)
+    def plan(self, shape: str, calls: int | None = None) -> TaskPlan:
+        task = TaskPlan(f"t{len(self.tasks)}", shape, calls=calls)
         self.tasks.append(task)
         return task
 
@@ -62,11 +72,30 @@ class World:
             for name in names:
                 file.write(json.dumps({"key": "k", "task": task.id, "name": name}) + "\n")
 
+    async def ask(self, task: TaskPlan, *said: str) -> None:
+        """A question of a task, and each reply that it ever had."""
+        bucket = Bucket(self.mesh.bus, "approvals")
+        record = ApprovalRecord(
+            id="q",
+            task=task.id,
+            call="task",
+            skill="a.s",
+            question=Question(kind="answer", prompt="What?"),
+        )
+        await bucket.put(record.key, record.model_dump_json().encode())
+        for value in said:
+            reply = Reply(task=task.id, question="q", decision="respond", value=value)
+            replied = record.model_copy(update={"reply": reply})
+            await bucket.put(record.key, replied.model_dump_json().encode())
+
     async def done(self, shape: str) -> TaskPlan:
         """A task of which nothing is wrong."""
         task = self.plan(shape)
         await self.take_up(task)
         self.act(task, *SHAPES[shape].effects)
+        if SHAPES[shape].asks:
+            await self.ask(task, REPLY)
+            self.act(task, REPLY)
         (state,) = SHAPES[shape].ends
         await self.end(task, state)
         return task
@@ -103,7 +132,10 @@ async def world(mesh: TestMesh, tmp_path: Path) -> AsyncIterator[World]:
 async def test_nothing_wrong(world: World) -> None:
     for shape in SHAPES:
         await world.done(shape)
-    assert await world.audit() == {"succeeded": 6, "failed_as_expected": 3}
+    succeeding = [shape for shape in SHAPES.values() if TaskState.SUCCEEDED in shape.ends]
+    others = len(SHAPES) - len(succeeding)
+    assert others > 5
+    assert await world.audit() == {"succeeded": len(succeeding), "failed_as_expected": others}
 
 
 async def test_lost(world: World) -> None:
@@ -118,6 +150,49 @@ async def test_lost(world: World) -> None:
     await world.take_up(untold)
     await world.book.change(untold.id, state=TaskState.FAILED)
     assert await world.audit() == {"lost": 4, "broken_traces": 1}
+
+
+async def test_another_number_of_calls_than_the_budget_has(world: World) -> None:
+    for effects in (1, 2, 3):
+        task = world.plan("runaway", calls=2)
+        await world.take_up(task)
+        world.act(task, *"abc"[:effects])
+        await world.end(task, TaskState.FAILED)
+    branches = world.plan("runaway_branches", calls=1)
+    await world.take_up(branches)
+    for call in "ab":
+        await world.ledger.settle(branches.id, call, outcome(branches.id, call), 0)
+    await world.end(branches, TaskState.FAILED)
+    assert await world.audit() == {"failed_as_expected": 1, "lost": 3}
+
+
+async def test_replies(world: World) -> None:
+    unheard = world.plan("unanswered")
+    await world.ask(unheard)
+    other = world.plan("unanswered")
+    await world.ask(other, f"{REPLY}yes")
+    world.act(other, f"{REPLY}no")
+    undone = world.plan("unanswered")
+    await world.ask(undone, f"{REPLY}yes")
+    for task in (unheard, other, undone):
+        await world.take_up(task)
+        await world.end(task, TaskState.SUCCEEDED)
+    forbidden = await world.done("rejected")
+    world.act(forbidden, f"{REPLY}a")
+    assert await world.audit() == {"lost": 4}
+
+
+async def test_two_replies(world: World) -> None:
+    task = await world.done("unanswered")
+    await world.ask(task, f"{REPLY}other")
+    assert await world.audit() == {"succeeded": 1, "duplicated_outcomes": 1}
+
+
+async def test_a_task_that_still_waits(world: World) -> None:
+    task = world.plan("asked")
+    await world.take_up(task)
+    await world.book.change(task.id, state=TaskState.WAITING)
+    assert await world.audit() == {"stuck": 1}
 
 
 async def test_stuck(world: World) -> None:
