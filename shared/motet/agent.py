@@ -49,6 +49,8 @@ class Skill:
     timeout_s: float | None
     approval: Question | None = None
     """What a person is asked before it runs."""
+    recursive: bool = False
+    """Whether it may be called below itself."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ class Agent:
         concurrency: int | None = None,
         timeout_s: float | None = None,
         approval: str | Question | None = None,
+        recursive: bool = False,
     ) -> Callable[[F], F]:
         """Declares a skill: `async def name(request: Model, call: Call, …) -> Model`.
 
@@ -133,6 +136,8 @@ class Agent:
             approval: What a person is asked, with the input shown, before it runs: a sentence, or a
                 `Question` of the kind `approval` with its time-out and default. Whoever replies may
                 edit the input; a no ends the call with the terminal fault `rejected`.
+            recursive: Whether it may be called below itself, as deep as the budget allows. Where it
+                may not, such a call ends with the terminal fault `delegation_cycle`.
 
         Raises:
             MotetError: The skill is declared twice, or its signature does not fit.
@@ -161,7 +166,15 @@ class Agent:
                     f"Skill '{self.name}.{name}' is declared wrongly: {error}"
                 ) from None
             self.skills[name] = Skill(
-                card, function, request, response, max_attempts, concurrency, timeout_s, question
+                card,
+                function,
+                request,
+                response,
+                max_attempts,
+                concurrency,
+                timeout_s,
+                question,
+                recursive,
             )
             return function
 

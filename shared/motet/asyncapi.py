@@ -33,6 +33,7 @@ from motet.messages import (
     Progress,
     Reply,
     StateChanged,
+    Streamed,
     Task,
     TaskReady,
     TaskScored,
@@ -43,6 +44,7 @@ __all__ = ["document", "installed_agents"]
 
 _EVENTS = (
     StateChanged,
+    Streamed,
     PlanMade,
     CallStarted,
     CallRetried,

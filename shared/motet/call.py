@@ -2,7 +2,8 @@
 
 Invariants:
 
-- What a handler delegates inherits its task, its deadline and what is left of its budget.
+- What a handler delegates inherits its task, its deadline and its budget, which all that the task
+  does shares.
 - A delegated step has one call id, made from the task, this call and the step's name: doing the
   step again gives the outcome that stands. A step that shall run anew needs a new name.
 - What is spent below counts here.
@@ -12,65 +13,46 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any, TypeVar, overload
+from functools import partial
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar, overload
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel
 
+from motet.blocking import ProcessResult, run_process
 from motet.bus import (
-    Approvals,
     Blobs,
     Bucket,
-    Bus,
-    CallContext,
-    Caller,
-    Cancellations,
-    Events,
-    Registry,
-    TaskBook,
+    Streaming,
     Work,
 )
-from motet.errors import FaultError, Suspended
+from motet.delegation import Delegations, Mesh
+from motet.errors import FaultError
 from motet.messages import (
     AgentCard,
     Budget,
-    CallFinished,
-    CallResult,
-    CallStarted,
     Evaluation,
     Event,
     FaultType,
     Progress,
     Question,
     Reply,
+    Streamed,
     TaskRecord,
     TaskState,
     Usage,
 )
+from motet.models.metering import Room, free
 
-__all__ = ["Call", "Mesh", "read_output"]
+__all__ = ["Call"]
 
 log = logging.getLogger(__name__)
 
+P = ParamSpec("P")
 T = TypeVar("T")
-
-_ONE_CALL = Usage(calls=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Mesh:
-    """What a running agent shares among its calls."""
-
-    bus: Bus
-    caller: Caller
-    events: Events
-    registry: Registry
-    cancellations: Cancellations
-    blobs: Blobs
-    book: TaskBook
-    approvals: Approvals
 
 
 class Call:
@@ -79,6 +61,10 @@ class Call:
     def __init__(self, mesh: Mesh, work: Work, agent: str, skill: str) -> None:
         self._mesh = mesh
         self._work = work
+        self._streaming: Streaming | None = None
+        self._purse = mesh.budgets.purse(work.context)
+        self._delegations = Delegations(mesh, work, self._purse, f"{agent}.{skill}")
+        self._over = False
         self.agent = agent
         """The agent that handles it."""
         self.skill = skill
@@ -131,16 +117,17 @@ class Call:
 
     @property
     def budget(self) -> Budget:
-        """What may still be spent."""
-        return self._work.context.budget.minus(self._work.usage)
+        """What may still be spent, at most: what others spend meanwhile may not be known here."""
+        budget = self._work.context.budget
+        return budget if self._purse is None else self._purse.left(budget.minus(self.usage))
 
     @property
     def cancelled(self) -> bool:
-        """Whether the task has ended; a thread that the handler started asks this."""
-        return self._mesh.cancellations.ended(self.task) is not None
+        """Whether the task, or this attempt at the call, has ended. May be asked in a thread."""
+        return self._over or self._mesh.cancellations.ended(self.task) is not None
 
     def check(self) -> None:
-        """Stops work that has no right to go on.
+        """Stops work that has no right to go on. May be called in a thread.
 
         Raises:
             FaultError: `cancelled`, `deadline_exceeded` or `budget_exceeded`.
@@ -148,28 +135,38 @@ class Call:
         ended = self._mesh.cancellations.ended(self.task)
         if ended is not None:
             raise ended
+        if self._over:
+            raise FaultError.of(FaultType.CANCELLED, f"Attempt {self.attempt} is over.")
         deadline = self._work.context.deadline
         if deadline is not None and time.time() >= deadline:
             raise FaultError.of(FaultType.DEADLINE_EXCEEDED, "The deadline has passed.")
-        self._check_budget(self._work.usage)
+        if self._purse is not None:
+            self._purse.check()
 
-    def spend(self, usage: Usage) -> None:
-        """Notes what was spent.
+    async def spend(self, usage: Usage) -> None:
+        """Notes what was spent. Models do so themselves.
 
         Raises:
-            FaultError: `budget_exceeded` when that was more than was left.
+            FaultError: `budget_exceeded` when that was more than was left, `unavailable`.
         """
         self._work.usage = self._work.usage + usage
-        self._check_budget(self._work.usage)
+        if self._purse is not None:
+            await self._purse.charge(usage)
 
-    def reserve(self, tokens: int) -> None:
-        """Asks whether `tokens` more may be spent, before a model is asked.
+    @asynccontextmanager
+    async def reserve(self, least: Usage, most: Usage) -> AsyncGenerator[Room]:
+        """Reserves what a request to a model may cost. Models do so themselves: see `Meter`.
 
         Raises:
-            FaultError: `cancelled`, `deadline_exceeded` or `budget_exceeded`.
+            FaultError: `cancelled`, `deadline_exceeded`, `budget_exceeded`, `unavailable`.
         """
         self.check()
-        self._check_budget(self._work.usage + Usage(output_tokens=max(tokens, 1)))
+        paying = free(most) if self._purse is None else self._purse.reserve(least, most)
+        async with paying as room:
+            try:
+                yield room
+            finally:
+                self._work.usage = self._work.usage + room.spent
 
     async def event(self, message: str, **data: Any) -> None:
         """Makes something known to whoever follows the task."""
@@ -180,6 +177,71 @@ class Call:
                 skill=f"{self.agent}.{self.skill}",
                 message=message,
                 data=data,
+            )
+        )
+
+    async def stream(self, text: str) -> None:
+        """Gives away a piece of a text while it is written, for whoever follows the task.
+
+        Pieces may be as small as a model's tokens: they are put together before they are published.
+        The outcome is what counts; a text that is streamed is not kept beside it for callers.
+        """
+        if not self._work.context.watched:
+            return
+        if self._streaming is None:
+            self._streaming = Streaming(self._streamed)
+        await self._streaming.write(text)
+
+    async def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What a blocking function returns, run in a thread.
+
+        When the call is cancelled, or its time is over, nobody waits for it any more, and what it
+        gives is dropped. Python cannot stop a thread: a function that takes long should ask
+        `call.check()` now and then, which raises when it is to stop. Until it ends it keeps its
+        place among the threads of this process.
+        """
+        return await self._mesh.threads.run(partial(function, *args, **kwargs))
+
+    async def run_process(
+        self,
+        *command: str | Path,
+        data: bytes | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> ProcessResult:
+        """Runs a program to its end. A cancellation ends it, and whatever it started.
+
+        That does not reach what leaves the program's process group on purpose.
+
+        Args:
+            command: The program and its arguments; no shell reads them.
+            data: For its standard input; None gives it none.
+            env: Its environment; None gives it this process'.
+            cwd: Where it runs; None is here.
+
+        Raises:
+            OSError: It cannot be started.
+        """
+        return await run_process(*command, data=data, env=env, cwd=cwd)
+
+    async def close(self) -> None:
+        """Ends the attempt: the mesh does this after the handler.
+
+        What was streamed and is not out yet is published, and threads that go on are told to stop.
+        """
+        self._over = True
+        if self._streaming is not None:
+            await self._streaming.close()
+
+    async def _streamed(self, offset: int, text: str) -> None:
+        await self.publish(
+            Streamed(
+                task=self.task,
+                call=self.id,
+                skill=f"{self.agent}.{self.skill}",
+                attempt=self.attempt,
+                offset=offset,
+                text=text,
             )
         )
 
@@ -252,83 +314,15 @@ class Call:
             output: The type to read the output as.
             step: A name for this piece of work, unique within this call.
             timeout_s: Seconds that it may take; the deadline holds in any case.
-            budget: A share of what is left, for it and everything below; None gives all.
+            budget: A share of what is left, for it and everything below: set aside before, and what
+                it does not spend comes back. Limits that it does not set, it shares with all.
 
         Raises:
             FaultError: The fault with which the call ended.
             Suspended: It has no outcome before a person has replied.
         """
         self.check()
-        context = self._work.context
-        if context.resumed:
-            earlier = await self._mesh.caller.standing(self._child(step))
-            if earlier is not None:
-                return _read(earlier, output, skill)
-        if context.budget.depth is not None and context.depth + 1 > context.budget.depth:
-            raise FaultError.of(
-                FaultType.DEPTH_EXCEEDED,
-                f"{skill} would be delegation level {context.depth + 1}; "
-                f"the limit is {context.budget.depth}.",
-                limit=context.budget.depth,
-            )
-        # Counted before it runs, so that parallel calls cannot all take the last one.
-        spent = self._work.usage + _ONE_CALL
-        self._check_budget(spent)
-        self._work.usage = spent
-        child = self._child(step, timeout_s, budget)
-        started = time.monotonic()
-        if context.watched:
-            await self._mesh.events.publish(
-                CallStarted(
-                    task=self.task,
-                    call=child.call,
-                    parent=context.call,
-                    caller=self.agent,
-                    skill=skill,
-                    step=step,
-                )
-            )
-        result = await self._issue(skill, request, child, step)
-        self._work.usage = self._work.usage + result.usage
-        if context.watched:
-            await self._mesh.events.publish(
-                CallFinished(
-                    task=self.task,
-                    call=child.call,
-                    skill=skill,
-                    ok=result.ok,
-                    fault=result.fault,
-                    duration_s=time.monotonic() - started,
-                    usage=result.usage,
-                )
-            )
-        return _read(result, output, skill)
-
-    def _child(
-        self, step: str, timeout_s: float | None = None, budget: Budget | None = None
-    ) -> CallContext:
-        context = self._work.context
-        return context.child(
-            step,
-            deadline=None if timeout_s is None else time.time() + timeout_s,
-            budget=_smaller(self.budget, budget),
-            fresh=self.attempt == 1 and not context.resumed,
-        )
-
-    async def _issue(
-        self, skill: str, request: BaseModel | Mapping[str, Any], child: CallContext, step: str
-    ) -> CallResult:
-        suspension, caller = self._work.suspension, self._mesh.caller
-        if suspension is None:
-            return await caller.call(skill, request, child, step=step)
-        try:
-            with suspension.running():
-                return await caller.call(skill, request, child, step=step)
-        except Suspended as suspended:
-            # It is counted as a call when it ends.
-            usage = self._work.usage + suspended.usage
-            self._work.usage = usage.model_copy(update={"calls": usage.calls - 1})
-            raise await suspension.suspend(suspended.questions) from None
+        return await self._delegations.delegate(skill, request, output, step, timeout_s, budget)
 
     async def ask(self, question: Question) -> Reply:
         """Asks a person, and ends the attempt until there is a reply.
@@ -379,63 +373,3 @@ class Call:
     def bucket(self, name: str) -> Bucket:
         """One of the mesh's buckets."""
         return Bucket(self._mesh.bus, name)
-
-    def _check_budget(self, usage: Usage) -> None:
-        limit = self._work.context.budget.exceeded_by(usage)
-        if limit is not None:
-            raise _over_budget(limit, self._work.context.budget, usage)
-
-
-def _over_budget(limit: str, budget: Budget, usage: Usage) -> FaultError:
-    value = getattr(budget, limit)
-    return FaultError.of(
-        FaultType.BUDGET_EXCEEDED,
-        f"The budget of {value} {limit} is used up.",
-        limit=limit,
-        allowed=value,
-        spent=usage.model_dump(),
-    )
-
-
-def _smaller(left: Budget, share: Budget | None) -> Budget:
-    if share is None:
-        return left
-    values = {
-        name: min(
-            (v for v in (getattr(left, name), getattr(share, name)) if v is not None), default=None
-        )
-        for name in Budget.model_fields
-    }
-    return Budget(**values)
-
-
-def _read(result: CallResult, output: type[Any], skill: str) -> Any:
-    """The output of an outcome.
-
-    Raises:
-        FaultError: The fault with which the call ended.
-    """
-    if result.fault is not None:
-        raise FaultError(result.fault)
-    return read_output(result.output, output, skill)
-
-
-def read_output(value: Any, output: type[Any], skill: str) -> Any:
-    """The output of `skill` as the type `output`.
-
-    Raises:
-        FaultError: `invalid_input` when it does not fit.
-    """
-    if output is dict:
-        return value
-    try:
-        if issubclass(output, BaseModel):
-            return output.model_validate(value)
-        return TypeAdapter(output).validate_python(value)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise FaultError.of(
-            FaultType.INVALID_INPUT,
-            f"{skill} gave an output that does not fit {output.__name__}: {where}: {first['msg']}.",
-        ) from None

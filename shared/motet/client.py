@@ -12,7 +12,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast, overload
 
@@ -30,16 +30,18 @@ from motet.bus import (
     Events,
     Header,
     Registry,
+    Schedules,
     StoredDeadLetter,
     TaskBook,
 )
-from motet.call import read_output
+from motet.delegation import read_output
 from motet.errors import FaultError
 from motet.media import media_type
 from motet.messages import (
     AgentCard,
     ApprovalRecord,
     BlobRef,
+    Budget,
     CancelRequest,
     DeadLetter,
     Evaluation,
@@ -68,6 +70,8 @@ class Motet:
         self._dead = DeadLetters(bus)
         self.blobs = Blobs(bus)
         """The object store, for large inputs."""
+        self.schedules = Schedules(bus)
+        """Tasks that are submitted by the clock."""
 
     @classmethod
     @asynccontextmanager
@@ -104,7 +108,7 @@ class Motet:
             task = Task(goal=task)
         task_id = task.id or new_id()
         task = task.model_copy(update={"id": task_id})
-        subject = self._bus.topology.task_submit
+        subject = self._bus.topology.task_submit_by(task.priority)
         headers = {
             Header.MESSAGE_ID: f"submit.{task_id}",
             Header.CE_ID: task_id,
@@ -166,6 +170,7 @@ class Motet:
         request: BaseModel | Mapping[str, Any],
         *,
         timeout_s: float | None = 60,
+        budget: Budget | None = None,
     ) -> dict[str, Any]: ...
 
     @overload
@@ -176,6 +181,7 @@ class Motet:
         output: type[T],
         *,
         timeout_s: float | None = 60,
+        budget: Budget | None = None,
     ) -> T: ...
 
     async def call(
@@ -185,8 +191,16 @@ class Motet:
         output: type[Any] = dict,
         *,
         timeout_s: float | None = 60,
+        budget: Budget | None = None,
     ) -> Any:
         """Calls a skill outside of any task; no events are written for it.
+
+        Args:
+            skill: `agent.skill`.
+            request: The skill's input.
+            output: The type to read the output as.
+            timeout_s: Seconds that it may take.
+            budget: What it and everything below it may spend; None sets no limit.
 
         Raises:
             FaultError: The fault with which the call ended.
@@ -195,6 +209,7 @@ class Motet:
             task=f"direct-{new_id()}",
             call=TASK_CALL,
             deadline=None if timeout_s is None else time.time() + timeout_s,
+            budget=budget or Budget(),
             watched=False,
             fresh=True,
         )
@@ -276,10 +291,11 @@ class TaskHandle:
         Args:
             after: The sequence of the last event that was seen; 0 for all.
         """
-        async for sequence, event in Events(self._bus).follow(self.id, after):
-            yield sequence, event
-            if isinstance(event, StateChanged) and event.state.terminal:
-                return
+        async with aclosing(Events(self._bus).follow(self.id, after)) as following:
+            async for sequence, event in following:
+                yield sequence, event
+                if isinstance(event, StateChanged) and event.state.terminal:
+                    return
 
     async def result(self, timeout_s: float | None = None) -> TaskRecord:
         """Waits until the task has ended.

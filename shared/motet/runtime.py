@@ -26,10 +26,12 @@ from pydantic import TypeAdapter
 from pydantic_core import to_json
 
 from motet.agent import Agent, Call, Skill
+from motet.blocking import Threads
 from motet.bus import (
     Announcement,
     Approvals,
     Blobs,
+    Budgets,
     Bus,
     Caller,
     Cancellations,
@@ -48,7 +50,8 @@ from motet.bus import (
 )
 from motet.bus.bodies import read_body
 from motet.bus.broker import connect_broker, make_broker
-from motet.call import Mesh
+from motet.bus.intake import SUBMISSIONS
+from motet.delegation import Mesh
 from motet.errors import MotetError, SetupError
 from motet.messages import Answer, Question, TaskRecord, new_id
 from motet.models.metering import meter
@@ -86,6 +89,8 @@ class RunningAgent:
             blobs=Blobs(bus),
             book=TaskBook(bus),
             approvals=Approvals(bus),
+            budgets=Budgets(bus),
+            threads=Threads(bus.settings.concurrency),
         )
         self._servers = [
             SkillServer(
@@ -97,6 +102,7 @@ class RunningAgent:
                     skill.max_attempts,
                     skill.concurrency,
                     skill.timeout_s,
+                    skill.recursive,
                 ),
                 self._skill_handler(skill),
                 self._cancellations,
@@ -121,7 +127,7 @@ class RunningAgent:
         for server in self._servers:
             await server.start()
         if self._tasks is not None:
-            for kind in ("submit", "cancel", "resume"):
+            for kind in (*SUBMISSIONS, "cancel", "resume"):
                 await ensure_consumer(js, topology.stream("TASKS"), topology.task_consumer(kind))
             await self._tasks.start()
         if self._finished is not None:
@@ -153,10 +159,13 @@ class RunningAgent:
         async def handle(request: Any, work: Work) -> Any:
             call = Call(self._mesh, work, self.agent.name, skill.card.name)
             meter.set(call)
-            with _suspendable(work):
-                if skill.approval is not None:
-                    request = await _approved(request, call, skill, skill.approval)
-                return await (function(request, call) if with_call else function(request))
+            try:
+                with _suspendable(work):
+                    if skill.approval is not None:
+                        request = await _approved(request, call, skill, skill.approval)
+                    return await (function(request, call) if with_call else function(request))
+            finally:
+                await call.close()
 
         return handle
 
@@ -168,9 +177,12 @@ class RunningAgent:
         async def handle(work: TaskWork) -> Answer:
             call = Call(self._mesh, work.work, self.agent.name, "submit")
             meter.set(call)
-            with _suspendable(work.work):
-                answer: Answer = await function(work.task, call)
-                return answer
+            try:
+                with _suspendable(work.work):
+                    answer: Answer = await function(work.task, call)
+                    return answer
+            finally:
+                await call.close()
 
         return TaskServer(self.bus, self.agent.name, handle, self._cancellations)
 
@@ -185,7 +197,10 @@ class RunningAgent:
         async def handle(record: TaskRecord, work: Work) -> None:
             call = Call(mesh, work, self.agent.name, "finished")
             meter.set(call)
-            await function(record, call)
+            try:
+                await function(record, call)
+            finally:
+                await call.close()
 
         queue = FinishedQueue(
             self.agent.name, declared.max_attempts, declared.concurrency, declared.timeout_s

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from motet.messages import AgentCard, Event, TaskState
@@ -21,8 +21,14 @@ class Model(Protocol):
         """Who runs it; `local` for the model of the embedded mesh."""
         ...
 
-    async def text(self, messages: Sequence[tuple[str, str]], *, max_tokens: int) -> str:
-        """The model's reply; messages are pairs of role and content."""
+    async def text(
+        self,
+        messages: Sequence[tuple[str, str]],
+        *,
+        max_tokens: int,
+        heard: Callable[[str], Awaitable[None]],
+    ) -> str:
+        """The model's reply, also piece by piece; messages are pairs of role and content."""
         ...
 
     async def structured(
@@ -64,6 +70,9 @@ class Delegation(Protocol):
 
     async def publish(self, event: Event) -> None:
         """Writes an event of the task."""
+
+    async def stream(self, text: str) -> None:
+        """Gives away a piece of a text while it is written."""
 
     async def state(self, state: TaskState) -> None:
         """Moves the task on."""

@@ -44,8 +44,8 @@ class Run:
         return await self.model.structured(messages, schema, name=prompt, max_tokens=max_tokens)
 
     async def write(self, prompt: str, *, max_tokens: int, **values: str) -> str:
-        """Has the model write text."""
+        """Has the model write text for the answer; who follows the task reads it as it comes."""
         self.call.check()
-        return (
-            await self.model.text(PROMPTS.load(prompt).messages(**values), max_tokens=max_tokens)
-        ).strip()
+        messages = PROMPTS.load(prompt).messages(**values)
+        text = await self.model.text(messages, max_tokens=max_tokens, heard=self.call.stream)
+        return text.strip()

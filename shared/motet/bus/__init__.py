@@ -6,6 +6,7 @@ Nothing else in Motet imports the NATS client.
 from motet.bus.approvals import Approvals
 from motet.bus.blobs import Blobs
 from motet.bus.book import TaskBook
+from motet.bus.budgets import Budgets, Purse
 from motet.bus.calls import Caller
 from motet.bus.cancellation import Cancellations
 from motet.bus.connection import Bus
@@ -18,9 +19,14 @@ from motet.bus.ledger import Ledger
 from motet.bus.orphans import Orphans
 from motet.bus.provision import ensure_consumer, provision, wait_until_provisioned
 from motet.bus.registry import Announcement, Registry
-from motet.bus.serve import SkillQueue, SkillServer, Work
+from motet.bus.scheduler import Scheduler
+from motet.bus.schedules import Schedules
+from motet.bus.serve import SkillQueue, SkillServer
+from motet.bus.streaming import Streaming
 from motet.bus.tasks import TaskServer, TaskWork
+from motet.bus.timetable import next_time
 from motet.bus.topology import TASK_CALL, Header, Topology, call_id
+from motet.bus.work import Work
 
 __all__ = [
     "TASK_CALL",
@@ -28,6 +34,7 @@ __all__ = [
     "Approvals",
     "Blobs",
     "Bucket",
+    "Budgets",
     "Bus",
     "CallContext",
     "Caller",
@@ -40,10 +47,14 @@ __all__ = [
     "Item",
     "Ledger",
     "Orphans",
+    "Purse",
     "Registry",
+    "Scheduler",
+    "Schedules",
     "SkillQueue",
     "SkillServer",
     "StoredDeadLetter",
+    "Streaming",
     "TaskBook",
     "TaskServer",
     "TaskWork",
@@ -51,6 +62,7 @@ __all__ = [
     "Work",
     "call_id",
     "ensure_consumer",
+    "next_time",
     "provision",
     "wait_until_provisioned",
 ]

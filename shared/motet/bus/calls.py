@@ -6,6 +6,7 @@ Invariants:
 - The caller always gets an outcome or, at its deadline, a fault; never silence. A reply that is
   lost with the process that sent it is found in the ledger.
 - Issuing a call again under its id gives the outcome that stands, and does not run it again.
+- Who gave up at the deadline has given up for good: a late outcome is kept, and not applied.
 """
 
 from __future__ import annotations
@@ -179,7 +180,7 @@ class Caller:
             if isinstance(result, CallSuspended) and result.resumed == context.resumed:
                 raise Suspended(frozenset(result.questions), result.usage)
             if isinstance(result, CallResult):
-                return await self._whole(result)
+                return _overdue(context, skill) if result.late else await self._whole(result)
             if left is not None and left + LATE_GRACE_S <= patience:
                 return _overdue(context, skill)
 
@@ -192,7 +193,10 @@ class Caller:
         entry = await self._ledger.entry(context.task, context.call)
         if entry is None or entry.result is None or entry.result.resumed == context.resumed:
             return None
-        return await self._whole(entry.result)
+        result = entry.result
+        if result.late:
+            return _overdue(context, f"{result.agent}.{result.skill}")
+        return await self._whole(result)
 
     async def _whole(self, result: CallResult) -> CallResult:
         """An outcome with its output, which may have travelled as a blob."""

@@ -5,6 +5,8 @@ A cancellation may overtake its task: it waits until the task was taken in.
 
 from __future__ import annotations
 
+from functools import partial
+
 from pydantic import TypeAdapter
 
 from motet.bus.bodies import read_body
@@ -14,6 +16,7 @@ from motet.bus.consumer import Consumer
 from motet.bus.dead import DeadLetters
 from motet.bus.delivery import Delivery
 from motet.bus.endings import Endings
+from motet.bus.intake import SUBMISSIONS
 from motet.bus.retries import RetryPolicy
 from motet.errors import FaultError
 from motet.messages import CancelRequest, Fault, FaultType, TaskState
@@ -81,9 +84,13 @@ class CancelRequests:
             return False
         if delivery.attempt < self._policy.max_attempts:
             return True
+        return any([await self._holds_earlier(f"task-{kind}", delivery) for kind in SUBMISSIONS])
+
+    async def _holds_earlier(self, durable: str, delivery: Delivery) -> bool:
+        """Whether a queue of submissions holds one from before the cancellation."""
         stream = self._bus.topology.stream("TASKS")
         info = await self._bus.patiently(
-            lambda: self._bus.js.consumer_info(stream, "task-submit"), "The queue cannot be read"
+            partial(self._bus.js.consumer_info, stream, durable), "The queue cannot be read"
         )
         settled = info.ack_floor.stream_seq if info.ack_floor else 0
         return settled < delivery.sequence and bool(info.num_pending or info.num_ack_pending)

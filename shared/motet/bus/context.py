@@ -20,7 +20,7 @@ from motet.bus.topology import Header, call_id
 from motet.errors import FaultError
 from motet.messages import Budget, FaultType, Token
 
-__all__ = ["CallContext", "reply_subject"]
+__all__ = ["CallContext", "narrowed", "reply_subject"]
 
 FRESH_S = 30.0
 """Seconds within which a call must be stored to count as fresh. See `motet.bus.ledger`."""
@@ -30,6 +30,10 @@ SOURCE = "motet/"
 
 _UNLIMITED = "{}"
 _BUDGET_MAX_LENGTH = 1000
+_ACCOUNTED = ("calls", "tokens", "cost_usd")
+_PATH_MAX_SKILLS = 64
+_PATH_MAX_LENGTH = _PATH_MAX_SKILLS * 82
+"""A skill's full name has at most 81 characters."""
 _LATEST = datetime.max.replace(tzinfo=UTC).timestamp()
 _INBOX = re.compile(r"_INBOX\.[A-Za-z0-9_.-]{1,200}")
 
@@ -51,7 +55,11 @@ class CallContext:
     deadline: float | None = None
     """Unix time in seconds."""
     budget: Budget = NO_LIMITS
-    """What it and everything below it may spend."""
+    """What it and everything below it may spend: the limits, whatever of them is spent."""
+    accounts: tuple[tuple[str, str], ...] = ()
+    """Limits that were set above, each with the call in which it was. See `motet.bus.budgets`."""
+    path: tuple[str, ...] = ()
+    """The skills above it, the topmost first, each once."""
     reply: str | None = None
     """The core subject on which the caller waits."""
     watched: bool = True
@@ -62,9 +70,23 @@ class CallContext:
     """The place in the stream TASKS of what its task was resumed with; 0 before that."""
 
     def child(
-        self, step: str, *, deadline: float | None, budget: Budget, fresh: bool
+        self,
+        step: str,
+        *,
+        deadline: float | None,
+        fresh: bool,
+        share: Budget | None = None,
+        caller: str | None = None,
     ) -> CallContext:
-        """The context of the call that this one delegates as `step`."""
+        """The context of the call that this one delegates as `step`.
+
+        Args:
+            step: The caller's name for it.
+            deadline: Unix time in seconds; that of this call holds in any case.
+            fresh: Whether it is issued for the first time.
+            share: Limits of its own; those that it does not set are those of this call.
+            caller: The skill that delegates.
+        """
         deadlines = [value for value in (self.deadline, deadline) if value is not None]
         return replace(
             self,
@@ -72,10 +94,21 @@ class CallContext:
             parent=self.call,
             depth=self.depth + 1,
             deadline=min(deadlines, default=None),
-            budget=budget,
+            budget=self.budget if share is None else narrowed(self.budget, share),
+            accounts=tuple(
+                (limit, self.account(limit))
+                for limit in _ACCOUNTED
+                if getattr(self.budget, limit) is not None
+                and (share is None or getattr(share, limit) is None)
+            ),
+            path=self.path if caller is None else _longer(self.path, caller),
             reply=None,
             fresh=fresh,
         )
+
+    def account(self, limit: str) -> str:
+        """The call in which a limit was set, whose account keeps it."""
+        return next((call for name, call in self.accounts if name == limit), self.call)
 
     def time_left_s(self) -> float | None:
         """Seconds until the deadline, negative when it passed; None without one."""
@@ -92,6 +125,10 @@ class CallContext:
         budget = _budget_text(self.budget)
         if budget != _UNLIMITED:
             headers[Header.BUDGET] = budget
+        if self.accounts:
+            headers[Header.ACCOUNT] = ",".join(f"{name}={call}" for name, call in self.accounts)
+        if self.path:
+            headers[Header.PATH] = ",".join(self.path)
         if self.parent is not None:
             headers[Header.PARENT] = self.parent
         if self.deadline is not None:
@@ -124,6 +161,8 @@ class CallContext:
                 depth=_count(Header.DEPTH, headers),
                 deadline=None if deadline is None else _moment(deadline),
                 budget=_budget(headers.get(Header.BUDGET, _UNLIMITED)),
+                accounts=_accounts(headers.get(Header.ACCOUNT)),
+                path=_path(headers.get(Header.PATH)),
                 reply=reply_subject(headers),
                 fresh=_is_fresh(headers, stored_at),
                 watched=headers.get(Header.WATCHED) != "0" and Header.TASK in headers,
@@ -180,6 +219,36 @@ def _moment(text: str) -> float:
 @lru_cache(maxsize=4096)
 def _token(value: str) -> str:
     return _TOKEN.validate_python(value)
+
+
+def _accounts(text: str | None) -> tuple[tuple[str, str], ...]:
+    if not text:
+        return ()
+    pairs = [part.partition("=") for part in text.split(",", len(_ACCOUNTED))]
+    if any(name not in _ACCOUNTED for name, _, _ in pairs):
+        raise ValueError(f"{Header.ACCOUNT}: it names a limit that there is not")
+    return tuple((name, _token(call)) for name, _, call in pairs)
+
+
+def _path(text: str | None) -> tuple[str, ...]:
+    if not text:
+        return ()
+    if len(text) > _PATH_MAX_LENGTH:
+        raise ValueError(f"{Header.PATH}: it has {len(text)} characters")
+    return tuple(text.split(","))
+
+
+def _longer(path: tuple[str, ...], skill: str) -> tuple[str, ...]:
+    """A path with one more skill; of one that is longer than any header may be, the lower end."""
+    return (*(other for other in path if other != skill), skill)[-_PATH_MAX_SKILLS:]
+
+
+def narrowed(budget: Budget, share: Budget) -> Budget:
+    """The limits of a budget with those that a share sets in their place, if they are lower."""
+    values = budget.model_dump()
+    for name, value in share.model_dump(exclude_none=True).items():
+        values[name] = value if values[name] is None else min(value, values[name])
+    return Budget(**values)
 
 
 def _budget_text(budget: Budget) -> str:

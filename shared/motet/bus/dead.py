@@ -22,7 +22,13 @@ from motet.messages import DeadLetter, Fault, FaultType
 
 __all__ = ["DeadLetters", "StoredDeadLetter", "Undeliverable"]
 
-_DROPPED_ON_REPLAY = (Header.MESSAGE_ID, Header.REPLY, Header.DEADLINE, Header.PARENT)
+_DROPPED_ON_REPLAY = (
+    Header.MESSAGE_ID,
+    Header.REPLY,
+    Header.DEADLINE,
+    Header.PARENT,
+    Header.ACCOUNT,
+)
 _HEADER_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -155,7 +161,7 @@ class DeadLetters:
             headers[Header.EARLIER] = earlier
         name = f"{self._stream}.{sequence}.{letter.at.isoformat()}"
         task: str | None = f"replay-{hashlib.sha256(name.encode()).hexdigest()[:32]}"
-        if letter.subject == self._bus.topology.task_submit:
+        if self._bus.topology.is_submission(letter.subject):
             renamed = _with_id(body, task)
             task, body = (None, body) if renamed is None else (task, renamed)
         elif letter.stream == self._bus.topology.stream("CALLS"):

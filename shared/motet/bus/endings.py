@@ -20,7 +20,7 @@ from motet.bus.dead import DeadLetters, Undeliverable
 from motet.bus.delivery import Delivery
 from motet.bus.events import Events
 from motet.bus.ledger import Ledger
-from motet.bus.topology import TASK_CALL, Header
+from motet.bus.topology import TASK_CALL, Header, Topology
 from motet.messages import CallResult, Fault, FaultType, TaskRecord, TaskState
 
 __all__ = ["Endings", "state_of"]
@@ -49,7 +49,7 @@ class Endings:
         record = await self._book.change(task, state=state, **values)
         if record.state == TaskState.FAILED and record.fault is not None:
             await self._dead.bury(
-                _Submission.of(delivery, record, self._bus.topology.task_submit),
+                _Submission.of(delivery, record, self._bus.topology),
                 record.fault,
                 agent=self._agent,
                 skill="submit",
@@ -112,13 +112,13 @@ class _Submission:
     attempt: int
 
     @classmethod
-    def of(cls, delivery: Delivery, record: TaskRecord, subject: str) -> Undeliverable:
+    def of(cls, delivery: Delivery, record: TaskRecord, topology: Topology) -> Undeliverable:
         """What is buried: the delivery itself, or the task's submission in its place."""
-        if delivery.subject == subject or record.task is None:
+        if topology.is_submission(delivery.subject) or record.task is None:
             return delivery
         headers = {Header.TRACEPARENT: record.traceparent} if record.traceparent else {}
         body = record.task.model_dump_json().encode()
-        return cls(subject, body, headers, delivery.sequence, delivery.attempt)
+        return cls(topology.task_submit, body, headers, delivery.sequence, delivery.attempt)
 
 
 def state_of(fault: Fault) -> TaskState:

@@ -1,17 +1,23 @@
-"""Events: writing what happens in a task, and following it from any point."""
+"""Events: writing what happens in a task, and following it from any point.
+
+Invariants:
+
+- Order and sequences are the stream's alone: who follows reads its pages, and needs no consumer of
+  its own, so that any number may follow.
+- An event's sequence is the cursor: nothing before it is given again, nothing after it left out,
+  except what the stream has dropped for its age.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
-from functools import partial
+from collections.abc import AsyncGenerator
 
-from nats.errors import Error as NatsError
-from nats.errors import TimeoutError as NatsTimeoutError
-from nats.js.api import ConsumerConfig, DeliverPolicy
 from pydantic import ValidationError
 
 from motet.bus.connection import Bus
+from motet.bus.news import News
+from motet.bus.pages import pages
 from motet.bus.topology import Header
 from motet.messages import (
     EVENT,
@@ -31,9 +37,6 @@ _STORED = (StateChanged, PlanMade, PersonAsked, PersonReplied, TaskScored)
 """Events that are stored before anything follows from them."""
 
 log = logging.getLogger(__name__)
-
-CONNECTION_CHECK_S = 1.0
-"""Seconds between two looks at whether the connection was lost and is back."""
 
 
 class Events:
@@ -79,8 +82,11 @@ class Events:
                 message_id=f"{record.id}.scored",
             )
 
-    async def follow(self, task: str, after: int = 0) -> AsyncIterator[tuple[int, Event]]:
+    async def follow(self, task: str, after: int = 0) -> AsyncGenerator[tuple[int, Event]]:
         """Events of a task in order, those that are kept and then new ones, without an end.
+
+        Going on after the sequence of the last event that was seen misses none and gives none
+        twice. While the connection is lost, this waits for it.
 
         Args:
             task: The task.
@@ -89,40 +95,18 @@ class Events:
         Raises:
             FaultError: `unavailable` when the stream cannot be read.
         """
-        topology = self._bus.topology
-        while True:
-            start = (
-                ConsumerConfig(
-                    deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=after + 1
-                )
-                if after
-                else ConsumerConfig(deliver_policy=DeliverPolicy.ALL)
-            )
-            connections = self._bus.connections
-            subscription = await self._bus.patiently(
-                partial(
-                    self._bus.js.subscribe,
-                    topology.event(task, ">"),
-                    stream=topology.stream("EVENTS"),
-                    ordered_consumer=True,
-                    config=start,
-                ),
-                f"Events of {task!r} cannot be read",
-            )
-            try:
-                # The consumer behind a subscription does not outlive its connection.
-                while self._bus.connections == connections:
-                    try:
-                        message = await subscription.next_msg(timeout=CONNECTION_CHECK_S)
-                    except NatsTimeoutError:
-                        continue
-                    after = message.metadata.sequence.stream
-                    try:
-                        yield after, EVENT.validate_json(message.data)
-                    except ValidationError:
-                        log.debug("event %d is of a kind unknown here", after)
-            except NatsError as error:
-                log.debug("following anew from %d: %s", after, error)
-            finally:
-                if self._bus.client.is_connected:
-                    await subscription.unsubscribe()
+        stream, subject = self._bus.topology.stream("EVENTS"), self._bus.topology.event(task, ">")
+        complaint = f"Events of {task!r} cannot be read"
+        async with News.of(self._bus, subject) as news:
+            while True:
+                async for page in pages(self._bus, stream, subject, complaint, after):
+                    for message in page:
+                        after = message.sequence
+                        news.read(message.body)
+                        try:
+                            event = EVENT.validate_json(message.body)
+                        except ValidationError:
+                            log.debug("event %d is of a kind unknown here", after)
+                            continue
+                        yield after, event
+                await news.wait()

@@ -31,9 +31,9 @@ from motet.bus.context import CallContext
 from motet.bus.dead import DeadLetters
 from motet.bus.delivery import Delivery
 from motet.bus.retries import RetryPolicy
-from motet.bus.serve import Work
 from motet.bus.topology import TASK_CALL, Header, call_id
 from motet.bus.tracing import attempt_of, earlier_attempt
+from motet.bus.work import Work
 from motet.errors import FaultError
 from motet.messages import FaultType, StateChanged, TaskRecord, TaskState
 from motet.telemetry import CurrentSpan, extract, fail, logs, names

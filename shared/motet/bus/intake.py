@@ -13,6 +13,7 @@ Invariants:
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import logging
@@ -37,12 +38,18 @@ from motet.errors import FaultError
 from motet.messages import Fault, FaultType, Task, TaskRecord, TaskState, Token
 from motet.telemetry import extract, inject, names
 
-__all__ = ["Intake"]
+__all__ = ["SUBMISSIONS", "Intake"]
 
 log = logging.getLogger(__name__)
 
 MAX_TASK_BYTES = 512 * 1024
 """Bytes of a submission; larger inputs belong into the object store."""
+
+CONCURRENCY = 32
+"""Submissions that are taken in at once, of each kind."""
+
+SUBMISSIONS = ("submit", "submit-interactive", "submit-batch")
+"""The consumers of submissions: a burst of one kind does not hold up the others."""
 
 _TASK: TypeAdapter[Task] = TypeAdapter(Task)
 _TOKEN: TypeAdapter[str] = TypeAdapter(Token)
@@ -63,17 +70,19 @@ class Intake:
         self._events = Events(bus)
         self._dead = DeadLetters(bus)
         self._policy = RetryPolicy.of(bus.settings)
-        self._consumer = Consumer(
-            bus, "TASKS", "task-submit", self._submitted, concurrency=bus.settings.concurrency
-        )
+        self._consumers = [
+            Consumer(bus, "TASKS", f"task-{kind}", self._submitted, concurrency=CONCURRENCY)
+            for kind in SUBMISSIONS
+        ]
 
     async def start(self) -> None:
         """Begins to take submissions in."""
-        await self._consumer.start()
+        for consumer in self._consumers:
+            await consumer.start()
 
     async def stop(self, grace_s: float) -> None:
         """Takes nothing more in."""
-        await self._consumer.stop(grace_s)
+        await asyncio.gather(*(consumer.stop(grace_s) for consumer in self._consumers))
 
     async def _submitted(self, delivery: Delivery) -> None:
         try:

@@ -5,7 +5,6 @@ Keys are dot-separated tokens. A deleted key is one whose newest value is a dele
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from functools import partial
@@ -14,10 +13,9 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import ConsumerConfig, DeliverPolicy
-from nats.js.errors import ServiceUnavailableError
 
-from motet.bus import connection
 from motet.bus.connection import Bus, SequenceConflictError
+from motet.bus.pages import pages, read_page
 from motet.bus.topology import Header
 from motet.errors import FaultError
 from motet.messages import FaultType
@@ -30,12 +28,8 @@ CONNECTION_CHECK_S = 1.0
 CONSUMER_LINGERS_S = 5.0
 """Seconds for which the server keeps a watch whose watcher is gone."""
 
-PAGE_ITEMS = 256
-"""Values that are asked for at once."""
-
 _GONE = ("DEL", "PURGE")
 _NOT_FOUND = "404"
-_END_OF_BATCH = "204"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +68,9 @@ class Bucket:
             return None
         return Item(key, message.data, int(headers[Header.SEQUENCE]))
 
-    async def put(self, key: str, value: bytes, revision: int | None = None) -> int | None:
+    async def put(
+        self, key: str, value: bytes, revision: int | None = None, *, ttl_s: float | None = None
+    ) -> int | None:
         """Writes a value.
 
         Args:
@@ -82,13 +78,19 @@ class Bucket:
             value: What.
             revision: The revision that must be the newest; 0 for a key that must not be there;
                 None writes over whatever is there.
+            ttl_s: Seconds after which the value is gone; None keeps it. Only for buckets whose
+                values may expire.
 
         Returns:
             The new revision, or None when another revision was the newest.
         """
-        headers = None if revision is None else {Header.EXPECTED_SUBJECT_SEQUENCE: str(revision)}
+        headers: dict[str, str] = {}
+        if revision is not None:
+            headers[Header.EXPECTED_SUBJECT_SEQUENCE] = str(revision)
+        if ttl_s is not None:
+            headers[Header.TTL] = f"{max(1, round(ttl_s))}s"
         try:
-            acknowledgement = await self._bus.store(self._write + key, value, headers)
+            acknowledgement = await self._bus.store(self._write + key, value, headers or None)
         except SequenceConflictError:
             return None
         return acknowledgement.sequence
@@ -109,52 +111,38 @@ class Bucket:
             FaultError: `unavailable` when the bucket cannot be read.
         """
         found: dict[str, Item] = {}
-        complaint, after = f"Bucket {self._bucket!r} cannot be read", 0
-        while True:
-            page = await self._bus.patiently(partial(self._page, prefix, after), complaint)
+        complaint = f"Bucket {self._bucket!r} cannot be read"
+        # A bucket keeps one message a key, so that its messages are its values.
+        async for page in pages(self._bus, f"KV_{self._bucket}", self._below(prefix), complaint):
             for message in page:
-                headers = message.headers or {}
-                after = int(headers[Header.SEQUENCE])
-                key = headers[Header.SUBJECT].removeprefix(self._write)
+                key = message.subject.removeprefix(self._write)
                 found.pop(key, None)
-                if headers.get(Header.KV_OPERATION) not in _GONE:
-                    found[key] = Item(key, message.data, after)
-            if len(page) < PAGE_ITEMS:
-                return list(found.values())
+                if message.headers.get(Header.KV_OPERATION) not in _GONE:
+                    found[key] = Item(key, message.body, message.sequence)
+        return list(found.values())
 
-    async def _page(self, prefix: str, after: int) -> list[Msg]:
-        """The next messages of a bucket after a place in its stream, at most `PAGE_ITEMS`.
+    async def page(self, after: int) -> tuple[list[Item], int]:
+        """Some live values, those that were written longest ago first.
 
-        A bucket keeps one message a key, so that its messages are its values.
+        Args:
+            after: Where the page before ended; 0 for the first.
+
+        Returns:
+            The values, and where the page ends; 0 when it is the last.
 
         Raises:
-            TimeoutError: Not all of them came.
-            ServiceUnavailableError: The server does not answer yet.
+            FaultError: `unavailable` when the bucket cannot be read.
         """
-        request = {"batch": PAGE_ITEMS, "seq": after + 1, "next_by_subj": self._below(prefix)}
-        inbox = self._bus.client.new_inbox()
-        subscription = await self._bus.client.subscribe(inbox)
-        try:
-            subject = f"$JS.API.DIRECT.GET.KV_{self._bucket}"
-            await self._bus.client.publish(subject, json.dumps(request).encode(), reply=inbox)
-            page: list[Msg] = []
-            last = "0"
-            while True:
-                message = await subscription.next_msg(timeout=connection.ATTEMPT_TIMEOUT_S)
-                headers = message.headers or {}
-                status = headers.get(Header.STATUS)
-                if status == _NOT_FOUND:
-                    return []
-                if status not in (None, _END_OF_BATCH):
-                    raise ServiceUnavailableError(code=503, description=f"status {status}")
-                if headers[Header.LAST_SEQUENCE] != last:
-                    raise TimeoutError("some of the values did not come")
-                if status == _END_OF_BATCH:
-                    return page
-                page.append(message)
-                last = headers[Header.SEQUENCE]
-        finally:
-            await subscription.unsubscribe()
+        page = await self._bus.patiently(
+            partial(read_page, self._bus, f"KV_{self._bucket}", self._below(""), after),
+            f"Bucket {self._bucket!r} cannot be read",
+        )
+        items = [
+            Item(message.subject.removeprefix(self._write), message.body, message.sequence)
+            for message in page.messages
+            if message.headers.get(Header.KV_OPERATION) not in _GONE
+        ]
+        return items, page.messages[-1].sequence if page.more else 0
 
     def _below(self, prefix: str) -> str:
         return self._write + (f"{prefix}.>" if prefix else ">")

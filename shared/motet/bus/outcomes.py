@@ -3,6 +3,7 @@
 Invariants:
 
 - A fault that leaves here is of a bounded size, and says whose it is.
+- What comes after its caller gave up at the deadline says so.
 - An output that is too large to travel is in the object store before its outcome is written.
 """
 
@@ -13,6 +14,7 @@ from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_json
 
+from motet.bus import calls
 from motet.bus.blobs import Blobs
 from motet.bus.bodies import bounded
 from motet.bus.connection import Bus
@@ -77,8 +79,15 @@ class Outcomes:
             attempts=work.attempt,
             resumed=work.context.resumed,
             started_at=started,
+            late=_is_late(work),
             **values,
         )
+
+
+def _is_late(work: Work) -> bool:
+    """Whether the caller has given up by now."""
+    left = work.context.time_left_s()
+    return left is not None and left < -calls.LATE_GRACE_S
 
 
 def suspended_body(work: Work, suspended: Suspended) -> bytes:

@@ -4,7 +4,8 @@ Invariants, in the order in which a delivery meets them:
 
 1. What cannot be read ends at once, as a fault with a dead letter.
 2. A call whose outcome stands is answered from the ledger and does not run.
-3. Cancel, deadline, depth and budget are checked before the handler starts.
+3. Cancel, deadline, depth and cycles are checked before the handler starts; a budget before a
+   call is delegated and before a model is asked (see `motet.bus.budgets`).
 4. A handler that fails is tried again after a growing delay, unless its fault is terminal.
 5. The outcome is stored, then the caller is told, then the message is acknowledged. A call that
    failed for good is a dead letter before its outcome is stored.
@@ -34,6 +35,7 @@ from motet.bus.dead import DeadLetters
 from motet.bus.delivery import Delivery
 from motet.bus.events import Events
 from motet.bus.ledger import Entry, Hold, Ledger
+from motet.bus.limits import check_limits, check_path
 from motet.bus.outcomes import Outcomes, link, suspended_body
 from motet.bus.retries import RetryPolicy
 from motet.bus.suspension import Suspension
@@ -75,6 +77,8 @@ class SkillQueue:
     """Calls at once in this process; None takes the mesh's."""
     timeout_s: float | None = None
     """Seconds that one attempt may take; None leaves it to the deadline."""
+    recursive: bool = False
+    """Whether the skill may be called below itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,7 @@ class SkillServer:
         self._active: dict[tuple[str, str], _Active] = {}
         self._policy = RetryPolicy.of(bus.settings, queue.max_attempts)
         self._timeout_s = queue.timeout_s
+        self._recursive = queue.recursive
         self._ledger = Ledger(bus)
         self._blobs = Blobs(bus)
         self._outcomes = Outcomes(bus, agent, skill)
@@ -309,7 +314,9 @@ class SkillServer:
                 f"{self._agent}.{self._skill} died, or lost its message, in each of "
                 f"{self._policy.max_attempts} attempts.",
             )
-        _check_limits(context)
+        check_limits(context)
+        if not self._recursive:
+            check_path(context, f"{self._agent}.{self._skill}")
         request = await self._read(delivery)
         attributes = {
             names.GEN_AI_OPERATION: names.OPERATION_INVOKE_AGENT,
@@ -387,22 +394,3 @@ class SkillServer:
     def _in_time(self, context: CallContext, delay_s: float) -> bool:
         left = context.time_left_s()
         return left is None or delay_s < left
-
-
-def _check_limits(context: CallContext) -> None:
-    """Refuses a call that has no time or depth left.
-
-    Raises:
-        FaultError: `deadline_exceeded`, `depth_exceeded`.
-    """
-    if context.deadline is not None and time.time() >= context.deadline:
-        raise FaultError.of(
-            FaultType.DEADLINE_EXCEEDED, "The deadline passed while the call was queued."
-        )
-    if context.budget.depth is not None and context.depth > context.budget.depth:
-        raise FaultError.of(
-            FaultType.DEPTH_EXCEEDED,
-            f"Delegation is {context.depth} levels deep; the limit is {context.budget.depth}.",
-            limit=context.budget.depth,
-            depth=context.depth,
-        )

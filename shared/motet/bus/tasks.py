@@ -35,11 +35,12 @@ from motet.bus.orphans import Orphans
 from motet.bus.queueing import Queueing
 from motet.bus.ready import ReadyQueues
 from motet.bus.retries import RetryPolicy
-from motet.bus.serve import Work
+from motet.bus.scheduler import Scheduler
 from motet.bus.suspension import Suspension
 from motet.bus.topology import TASK_CALL, Header
 from motet.bus.tracing import attempt_of
 from motet.bus.waiting import Waiting
+from motet.bus.work import Work
 from motet.errors import FaultError, Suspended
 from motet.messages import (
     Answer,
@@ -111,6 +112,7 @@ class TaskServer:
         )
         self._sweepers = (
             Orphans(bus),
+            Scheduler(bus),
             LostTasks(bus, self._endings, queueing),
             self._waiting,
         )

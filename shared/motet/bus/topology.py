@@ -36,6 +36,9 @@ TASK_CALL: Token = "task"
 DEDUPE_WINDOW_S = 120.0
 """Seconds within which a stream drops a message whose `Nats-Msg-Id` it has seen."""
 
+READY_LINGERS_S = 3600.0
+"""Seconds after which the consumer of a queue is gone that nobody puts tasks into."""
+
 TASK_LIFE_S = 31 * 24 * 3600.0
 """Seconds that no task outlives: the longest deadline is 30 days."""
 
@@ -68,7 +71,12 @@ class Header:
     DEADLINE = "motet-deadline"
     """Unix time in seconds, with a fraction."""
     BUDGET = "motet-budget"
-    """A `Budget` as JSON, without what is unlimited."""
+    """A `Budget` as JSON, without what is unlimited: the limits, whatever of them is spent."""
+    ACCOUNT = "motet-account"
+    """Where they are kept: the id of the call that each limit was set in, `limit=call` separated
+    by commas. A limit that is not named is the call's own."""
+    PATH = "motet-path"
+    """The skills above the call, the topmost first, `agent.skill` separated by commas."""
     TTL = "Nats-TTL"
     """Seconds after which the stream drops a message, as `60s`."""
     REPLY = "motet-reply"
@@ -112,8 +120,16 @@ class Topology:
 
     @property
     def task_submit(self) -> str:
-        """Where tasks are submitted."""
+        """Where tasks are submitted, of any priority."""
         return f"{self.namespace}.task.submit"
+
+    def task_submit_by(self, priority: str) -> str:
+        """Where tasks of a priority are submitted, past all others that wait to be taken in."""
+        return self.task_submit if priority == "normal" else f"{self.task_submit}.{priority}"
+
+    def is_submission(self, subject: str) -> bool:
+        """Whether tasks are submitted on a subject."""
+        return subject == self.task_submit or subject.startswith(f"{self.task_submit}.")
 
     @property
     def task_cancel(self) -> str:
@@ -196,6 +212,7 @@ class Topology:
             self._bucket("checkpoints"),
             self._bucket("budgets", max_age=TASK_LIFE_S),
             self._bucket("approvals", max_age=TASK_LIFE_S + s.tasks_max_age_s),
+            self._bucket("schedules"),
             self._object_store("blobs"),
         )
 
@@ -205,11 +222,16 @@ class Topology:
 
     def task_consumer(self, kind: str) -> ConsumerConfig:
         """The durable pull consumer of one kind of task message, such as `submit`."""
-        return self._consumer(f"task-{kind}", f"{self.namespace}.task.{kind}")
+        return self._consumer(
+            f"task-{kind}", f"{self.namespace}.task.{kind.replace('submit-', 'submit.')}"
+        )
 
     def ready_consumer(self, priority: str, tenant: str) -> ConsumerConfig:
         """The durable pull consumer of a tenant's accepted tasks of one priority."""
-        return self._consumer(f"task-ready-{priority}-{tenant}", self.task_ready(priority, tenant))
+        made = self._consumer(f"task-ready-{priority}-{tenant}", self.task_ready(priority, tenant))
+        # There may be many tenants, and a stream takes a thousand consumers.
+        made.inactive_threshold = max(READY_LINGERS_S, 2 * self.settings.ack_wait_s)
+        return made
 
     def consumer_of(self, subject: str) -> ConsumerConfig | None:
         """The durable pull consumer that takes a subject of TASKS or CALLS, if any may."""
@@ -218,6 +240,8 @@ class Topology:
                 return self.consumer(agent, skill)
             case ["task", "ready", priority, tenant]:
                 return self.ready_consumer(priority, tenant)
+            case ["task", "submit", priority]:
+                return self.task_consumer(f"submit-{priority}")
             case ["task", kind]:
                 return self.task_consumer(kind)
             case _:

@@ -159,7 +159,12 @@ class Waiting:
         ):
             return False
         task = await self._book.get(record.task)
-        if task is None or task.state.terminal:
+        if task is None:
+            return True
+        if task.state == TaskState.EXPIRED:
+            # No message brings it up again, if whoever ended it did not live to tell.
+            await self._conclude(task)
+        if task.state.terminal:
             return True
         if task.state == TaskState.WAITING and task.deadline is not None and now >= task.deadline:
             await self._expire(task)

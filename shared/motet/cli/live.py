@@ -27,6 +27,7 @@ from motet.messages import (
     PlanMade,
     Progress,
     StateChanged,
+    Streamed,
     TaskScored,
     TaskState,
 )
@@ -52,6 +53,7 @@ class LiveView:
         self._running: dict[str, CallStarted] = {}
         self._depth: dict[str, int] = {}
         self._steps: dict[str, str] = {}
+        self._writing = ""
         self._status: Status | None = None
 
     def __enter__(self) -> Self:
@@ -113,6 +115,9 @@ class LiveView:
                 return self._call(event, "note", "yellow", event.skill, said)
             case PersonReplied():
                 return self._replied(event)
+            case Streamed():
+                self._writing = event.text
+                return None
             case TaskScored():
                 return None
             case _:
@@ -120,6 +125,7 @@ class LiveView:
 
     def _state_line(self, event: StateChanged) -> RenderableType:
         self._state = event.state
+        self._writing = ""
         style = _STATE_STYLES.get(event.state, "bold")
         said = Text(event.state.value, style=style)
         if event.fault is not None:
@@ -197,6 +203,10 @@ class LiveView:
         return Text(f"{passed:5.1f}s ", style="dim", justify="right")
 
     def _activity(self) -> str:
+        if self._writing:
+            # The last words of what is being written, in the one line that there is for it.
+            written = " ".join(self._writing.split())
+            return f"{self._state.value}: … {written[-max(20, width(self._console) - 30) :]}"
         if self._running:
             skills = sorted({call.skill for call in self._running.values()})
             return f"{self._state.value}: {', '.join(skills)}"

@@ -34,6 +34,7 @@ from motet.messages.event import (
     PlannedStep,
     Progress,
     StateChanged,
+    Streamed,
     TaskScored,
 )
 from motet.messages.fault import Fault, FaultType
@@ -73,6 +74,7 @@ from motet.messages.retrieval import (
     SearchRequest,
     SearchResult,
 )
+from motet.messages.schedule import Schedule, ScheduledRun
 from motet.messages.speech import (
     SpeakRequest,
     SpeechFault,
@@ -183,6 +185,8 @@ __all__ = [
     "Progress",
     "Question",
     "Reply",
+    "Schedule",
+    "ScheduledRun",
     "Score",
     "ScoreFailed",
     "ScoreNotApplicable",
@@ -197,6 +201,7 @@ __all__ = [
     "SpokenAudio",
     "SpokenWord",
     "StateChanged",
+    "Streamed",
     "Table",
     "TableLookupRequest",
     "TableLookupResult",

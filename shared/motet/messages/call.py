@@ -43,6 +43,8 @@ class CallResult(Message):
     started_at: Timestamp = Field(default_factory=now)
     """When the last attempt began."""
     finished_at: Timestamp = Field(default_factory=now)
+    late: bool = False
+    """Whether it came after its caller had given up at the deadline: kept, and not applied."""
 
     @model_validator(mode="after")
     def _fault_or_output(self) -> Self:

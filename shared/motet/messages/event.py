@@ -29,6 +29,7 @@ __all__ = [
     "PlannedStep",
     "Progress",
     "StateChanged",
+    "Streamed",
     "TaskScored",
 ]
 
@@ -124,6 +125,24 @@ class Progress(_Event):
     """For programs."""
 
 
+class Streamed(_Event):
+    """A piece of a text that a handler gives away while it is being written, such as a model's.
+
+    It is for whoever watches: what counts is the call's outcome. The pieces of one attempt, put
+    together by `offset`, are the text so far; those of an attempt after which another one comes do
+    not belong to it.
+    """
+
+    kind: Literal["streamed"] = "streamed"
+    call: Token
+    skill: str
+    attempt: int = Field(default=1, ge=1)
+    """The attempt at the call, from 1."""
+    offset: int = Field(ge=0)
+    """Characters of the attempt's text before this piece."""
+    text: str
+
+
 class PersonAsked(_Event):
     """A call needs a person's word before it goes on."""
 
@@ -162,6 +181,7 @@ Event = Annotated[
     | CallRetried
     | CallFinished
     | Progress
+    | Streamed
     | PersonAsked
     | PersonReplied
     | TaskScored,

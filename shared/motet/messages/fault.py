@@ -31,6 +31,8 @@ class FaultType(StrEnum):
     """A limit of the task's budget is used up."""
     DEPTH_EXCEEDED = "depth_exceeded"
     """The delegation is nested deeper than the budget allows."""
+    DELEGATION_CYCLE = "delegation_cycle"
+    """A skill was called below itself, and has not declared that it may be."""
     CANCELLED = "cancelled"
     """Somebody asked for the work to stop."""
     REJECTED = "rejected"

@@ -12,12 +12,13 @@ Invariants:
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from motet.messages import Fault, FaultType
 from motet.models.cache import ResponseCache, request_key
 from motet.models.choice import choices
-from motet.models.endpoint import Endpoint, Reply, Request
+from motet.models.endpoint import Endpoint, Heard, Reply, Request
 from motet.models.faults import ModelFaultError
 from motet.models.structured import InvalidOutputError, OutputForm
 from motet.settings import Settings
@@ -68,23 +69,39 @@ class ChatModel:
         return all(endpoint.priced for endpoint in self._endpoints)
 
     async def text(
-        self, messages: Messages, *, max_tokens: int, stop: Sequence[str] | None = None
+        self,
+        messages: Messages,
+        *,
+        max_tokens: int,
+        stop: Sequence[str] | None = None,
+        heard: Heard | None = None,
     ) -> str:
         """An answer in text; one that reaches `max_tokens` ends there.
 
+        Args:
+            messages: The conversation.
+            max_tokens: Limit on the answer.
+            stop: Texts before which it ends.
+            heard: Is given the answer piece by piece while it is written, such as `call.stream`.
+                What a fallback answers after a model broke off is returned only.
+
         Raises:
-            FaultError: `model_failed`, or what the meter raises.
+            FaultError: `model_failed`, what the meter raises, or what `heard` does.
         """
         from langchain_core.messages import convert_to_messages
 
         request = Request(convert_to_messages(messages), max_tokens, tuple(stop or ()))
+        once = None if heard is None else _Once(heard)
 
         async def ask(endpoint: Endpoint) -> str:
             key = _key(endpoint, request)
             if (known := await self._known(key)) is not None:
                 endpoint.recall(request)
+                if once is not None and not once.begun:
+                    await once(known)
                 return known
-            reply = await endpoint.ask(request)
+            told = None if once is None or once.begun else once
+            reply = await endpoint.ask(replace(request, heard=told))
             await self._keep(key, reply.text)
             return reply.text
 
@@ -171,6 +188,18 @@ class ChatModel:
         first, *rest = [asking(endpoint) for endpoint in self._endpoints]
         asked = first.with_fallbacks(rest, exceptions_to_handle=(ModelFaultError,))
         return await asked.ainvoke(None)
+
+
+class _Once:
+    """Passes on what the first model says that says anything."""
+
+    def __init__(self, heard: Heard) -> None:
+        self._heard = heard
+        self.begun = False
+
+    async def __call__(self, text: str) -> None:
+        self.begun = True
+        await self._heard(text)
 
 
 async def _repaired(endpoint: Endpoint, request: Request, form: OutputForm[T]) -> tuple[T, str]:

@@ -24,7 +24,7 @@ from motet.messages import Usage
 from motet.models import weights
 from motet.models.choice import LOCAL, ModelChoice
 from motet.models.faults import model_failed
-from motet.models.metering import meter
+from motet.models.metering import paid
 from motet.models.observation import Observation, observed
 from motet.models.pricing import TokenCounts, cost_usd, warn_unpriced
 from motet.settings import Settings
@@ -193,14 +193,12 @@ class RemoteEmbedder:
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """See `Embedder.embed`. LangChain tells no usage, so that tokens are estimated."""
         tokens = sum(len(text) for text in texts) // 4 + len(texts)
-        payer = meter.get()
-        if payer is not None:
-            payer.reserve(tokens)
-        with observed(names.OPERATION_EMBEDDINGS, self._choice, {}) as observation:
-            vectors = await self._vectors(texts)
-            _observe(observation, self.dimension, self._usage(tokens))
-        if payer is not None:
-            payer.spend(observation.usage)
+        usage = self._usage(tokens)
+        async with paid(usage, usage) as room:
+            with observed(names.OPERATION_EMBEDDINGS, self._choice, {}) as observation:
+                vectors = await self._vectors(texts)
+                _observe(observation, self.dimension, usage)
+                room.spent = usage
         return vectors
 
     async def _vectors(self, texts: Sequence[str]) -> Vectors:

@@ -12,15 +12,16 @@ from __future__ import annotations
 import asyncio
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from motet.messages import Usage
+from motet.errors import FaultError
+from motet.messages import FaultType, Usage
 from motet.models.beginnings import Beginnings
 from motet.models.choice import ModelChoice
 from motet.models.faults import model_failed
-from motet.models.metering import meter
+from motet.models.metering import paid
 from motet.models.observation import Observation, content_of, observed
 from motet.models.pricing import TokenCounts, cost_usd, warn_unpriced
 from motet.models.structured import OutputForm, openai_strict
@@ -28,15 +29,27 @@ from motet.telemetry import names
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
-    from langchain_core.messages import AIMessage, BaseMessage
+    from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 
-__all__ = ["Endpoint", "LocalEndpoint", "OpenAIEndpoint", "OtherEndpoint", "Reply", "Request"]
+__all__ = [
+    "Endpoint",
+    "Heard",
+    "LocalEndpoint",
+    "OpenAIEndpoint",
+    "OtherEndpoint",
+    "Reply",
+    "Request",
+]
 
 SEED = 7
 """Where a provider takes a seed, so that an equal request has an equal answer."""
 _REASONING_TOKENS = 4096
 """What a model that thinks before it answers may write beside the answer."""
 _CUT_OFF = {"length", "max_tokens", "model_context_window_exceeded"}
+
+
+Heard = Callable[[str], Awaitable[None]]
+"""Takes the next piece of an answer, as small as a token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +62,13 @@ class Request:
     stop: tuple[str, ...] = ()
     form: OutputForm[Any] | None = None
     """The form of the answer; None is text."""
+    heard: Heard | None = None
+    """Is given an answer in text while it is written, where the provider can do that."""
 
     @property
     def estimated_tokens(self) -> int:
-        """About what it may cost: a token has some four characters of English."""
-        return sum(len(message.text) for message in self.messages) // 4 + self.max_tokens
+        """About what the model reads: a token has some four characters of English."""
+        return sum(len(message.text) for message in self.messages) // 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +121,32 @@ class Endpoint(ABC):
         Raises:
             FaultError: `model_failed`, or what the meter raises.
         """
-        payer = meter.get()
-        if payer is not None:
-            payer.reserve(request.estimated_tokens)
+        wanted = request.max_tokens + self._reasoning
         attributes = self._attributes(request)
-        with observed(names.OPERATION_CHAT, self.choice, attributes) as observation:
-            reply = await self._answer(request)
-            self._observe(observation, reply)
-        if payer is not None:
-            payer.spend(observation.usage)
+        async with paid(self._estimate(request, 1), self._estimate(request, wanted)) as room:
+            with observed(names.OPERATION_CHAT, self.choice, attributes) as observation:
+                reply = await self._answer(request, room.output_tokens)
+                self._observe(observation, reply)
+                room.spent = observation.usage
+            if reply.cut_off and room.output_tokens < wanted:
+                raise FaultError.of(
+                    FaultType.BUDGET_EXCEEDED,
+                    f"The budget left {self.choice.where} {room.output_tokens} tokens for its "
+                    "answer, which has more.",
+                    limit="tokens",
+                    left=room.output_tokens,
+                    wanted=wanted,
+                )
         return reply
+
+    def _estimate(self, request: Request, output_tokens: int) -> Usage:
+        """What a request costs whose answer has so many tokens."""
+        counts = TokenCounts(input=request.estimated_tokens, output=output_tokens)
+        return Usage(
+            input_tokens=counts.input,
+            output_tokens=counts.output,
+            cost_usd=cost_usd(self.choice, counts, [self.choice.name]) or 0.0,
+        )
 
     async def prepare(self, request: Request) -> None:  # noqa: B027 - most have nothing to do
         """Reads a request's beginning beforehand, where that saves time later."""
@@ -130,13 +161,15 @@ class Endpoint(ABC):
     async def close(self) -> None:
         """Ends the connections that it keeps, where that can be done."""
 
-    async def _answer(self, request: Request) -> Reply:
+    async def _answer(self, request: Request, max_tokens: int) -> Reply:
         try:
             async with asyncio.timeout(self._timeout_s):
-                text, message = await self._send(request, request.max_tokens + self._reasoning)
+                text, message = await self._send(request, max_tokens)
         except TimeoutError:
             late = TimeoutError(f"it did not answer within {self._timeout_s:g} s.")
             raise model_failed(late, self.choice.where) from None
+        except FaultError:
+            raise  # of who hears it
         except Exception as error:  # every provider raises exceptions of its own
             raise model_failed(error, self.choice.where) from error
         said = message.response_metadata
@@ -211,7 +244,12 @@ class OpenAIEndpoint(Endpoint):
             options["stop"] = list(request.stop)
         if request.form is not None:
             options["extra_body"] = {"response_format": self._response_format(request.form)}
-        message = await self._model.ainvoke(request.messages, **options)
+        if request.heard is not None:
+            # Without `stream_usage`, only OpenAI's own server would say what was spent.
+            chunks = self._model.astream(request.messages, stream_usage=True, **options)
+            message = await _whole(chunks, request.heard)
+        else:
+            message = await self._model.ainvoke(request.messages, **options)
         return message.text, message
 
     async def close(self) -> None:
@@ -255,6 +293,18 @@ class LocalEndpoint(OpenAIEndpoint):
         await super().close()
 
 
+async def _whole(chunks: AsyncIterator[AIMessageChunk], heard: Heard) -> AIMessage:
+    """The message that comes in pieces, each of which is given to `heard`."""
+    message: AIMessageChunk | None = None
+    async for chunk in chunks:
+        message = chunk if message is None else message + chunk
+        if chunk.text:
+            await heard(chunk.text)
+    if message is None:
+        raise ValueError("it ended without an answer")
+    return message
+
+
 def _as_openai(request: Request) -> list[dict[str, str]]:
     from langchain_core.messages.utils import convert_to_openai_messages
 
@@ -268,7 +318,10 @@ class OtherEndpoint(Endpoint):
         model = self._limited(max_tokens)
         if request.form is None:
             stop = list(request.stop) or None
-            message = await model.ainvoke(request.messages, stop=stop)
+            if request.heard is not None:
+                message = await _whole(model.astream(request.messages, stop=stop), request.heard)
+            else:
+                message = await model.ainvoke(request.messages, stop=stop)
             return message.text, message
         schema = {**request.form.json_schema, "title": request.form.name}
         answer = cast(
@@ -296,7 +349,7 @@ def _counts(request: Request, message: AIMessage) -> TokenCounts:
     usage = message.usage_metadata
     if usage is None:
         output = len(message.text) // 4 + 1
-        return TokenCounts(input=request.estimated_tokens - request.max_tokens, output=output)
+        return TokenCounts(input=request.estimated_tokens, output=output)
     details = usage.get("input_token_details", {})
     return TokenCounts(
         input=usage["input_tokens"],

@@ -214,6 +214,8 @@ SERVICE_INSTANCE_ID: Final = "service.instance.id"
 
 TASK: Final = "motet.task"
 """Id of the task."""
+SCHEDULE: Final = "motet.schedule"
+"""Id of the schedule that submits a task."""
 CALL: Final = "motet.call"
 """Id of the call."""
 PARENT_CALL: Final = "motet.call.parent"

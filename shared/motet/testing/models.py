@@ -14,7 +14,8 @@ Invariants:
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast, overload
 
@@ -23,8 +24,8 @@ from pydantic_core import to_json
 from motet.errors import FaultError
 from motet.messages import FaultType, Usage
 from motet.models.choice import ModelChoice
-from motet.models.metering import meter
-from motet.models.observation import observed
+from motet.models.metering import paid
+from motet.models.observation import Observation, observed
 from motet.models.structured import InvalidOutputError, OutputForm
 from motet.telemetry import names
 
@@ -86,16 +87,26 @@ class ScriptedModel:
         return sum(asked.name == name for asked in self.asked)
 
     async def text(
-        self, messages: Sequence[Any], *, max_tokens: int, stop: Sequence[str] | None = None
+        self,
+        messages: Sequence[Any],
+        *,
+        max_tokens: int,
+        stop: Sequence[str] | None = None,
+        heard: Callable[[str], Awaitable[None]] | None = None,
     ) -> str:
-        """See `ChatModel.text`; the answer ends before the first of `stop`."""
+        """See `ChatModel.text`; the answer ends before the first of `stop`, and comes by words."""
         asked = Asked(TEXT, _pairs(messages), max_tokens)
         with observed(names.OPERATION_CHAT, _CHOICE, {}) as observation:
-            answer = await self._answer(asked)
-            text = answer if isinstance(answer, str) else to_json(answer).decode()
-            for end in stop or ():
-                text = text.partition(end)[0]
-            observation.usage = self._pay(asked, text, observation.span)
+            async with paid(self._estimate(asked, 1), self._estimate(asked, max_tokens)) as room:
+                answer = await self._answer(asked)
+                text = answer if isinstance(answer, str) else to_json(answer).decode()
+                for end in stop or ():
+                    text = text.partition(end)[0]
+                if heard is not None:
+                    for word in re.findall(r"\s*\S+|\s+", text):
+                        await heard(word)
+                observation.usage = room.spent = self._spent(asked, text)
+                _note(observation)
         return text
 
     @overload
@@ -120,9 +131,11 @@ class ScriptedModel:
         asked = Asked(name, _pairs(messages), max_tokens, schema)
         form: OutputForm[Any] = OutputForm(schema, name)
         with observed(names.OPERATION_CHAT, _CHOICE, {}) as observation:
-            answer = await self._answer(asked)
-            text = answer if isinstance(answer, str) else to_json(answer).decode()
-            observation.usage = self._pay(asked, text, observation.span)
+            async with paid(self._estimate(asked, 1), self._estimate(asked, max_tokens)) as room:
+                answer = await self._answer(asked)
+                text = answer if isinstance(answer, str) else to_json(answer).decode()
+                observation.usage = room.spent = self._spent(asked, text)
+                _note(observation)
             try:
                 return form.parse(text)
             except InvalidOutputError as error:
@@ -135,9 +148,6 @@ class ScriptedModel:
         """Nothing is open."""
 
     async def _answer(self, asked: Asked) -> Any:
-        payer = meter.get()
-        if payer is not None:
-            payer.reserve(self._spent(asked, "").tokens + asked.max_tokens)
         self.asked.append(asked)
         answer = self._answers.get(asked.name, _UNSCRIPTED)
         if isinstance(answer, list):
@@ -153,6 +163,12 @@ class ScriptedModel:
             raise answer
         return answer
 
+    def _estimate(self, asked: Asked, output_tokens: int) -> Usage:
+        spent = self._spent(asked, "")
+        if self._usage is not None:
+            return spent
+        return spent.model_copy(update={"output_tokens": output_tokens})
+
     def _spent(self, asked: Asked, text: str) -> Usage:
         if self._usage is not None:
             return self._usage
@@ -162,23 +178,21 @@ class ScriptedModel:
             model_calls=1,
         )
 
-    def _pay(self, asked: Asked, text: str, span: Any) -> Usage:
-        usage = self._spent(asked, text)
-        span.set_attributes(
-            {
-                names.GEN_AI_INPUT_TOKENS: usage.input_tokens,
-                names.GEN_AI_OUTPUT_TOKENS: usage.output_tokens,
-                names.COST_USD: usage.cost_usd,
-            }
-        )
-        payer = meter.get()
-        if payer is not None:
-            payer.spend(usage)
-        return usage
-
 
 _CHOICE = ModelChoice(provider=ScriptedModel.provider, name=ScriptedModel.name)
 _UNSCRIPTED = object()
+
+
+def _note(observation: Observation) -> None:
+    """Notes on the span what a request has cost."""
+    usage = observation.usage
+    observation.span.set_attributes(
+        {
+            names.GEN_AI_INPUT_TOKENS: usage.input_tokens,
+            names.GEN_AI_OUTPUT_TOKENS: usage.output_tokens,
+            names.COST_USD: usage.cost_usd,
+        }
+    )
 
 
 def _pairs(messages: Sequence[Any]) -> tuple[tuple[str, str], ...]:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from motet.bus import Bucket
-from motet.bus.kv import PAGE_ITEMS
+from motet.bus.pages import PAGE_MESSAGES
 from motet.testing import TestMesh
 
 
@@ -17,7 +17,7 @@ def bucket(mesh: TestMesh) -> Bucket:
 
 
 async def test_all_values_come_however_many_there_are(bucket: Bucket) -> None:
-    count = 2 * PAGE_ITEMS + 1
+    count = 2 * PAGE_MESSAGES + 1
     await asyncio.gather(*(bucket.put(f"t.{number}", b"old") for number in range(count)))
     await bucket.put("t.0", b"new")
     await bucket.delete("t.1")
@@ -33,8 +33,8 @@ async def test_all_values_come_however_many_there_are(bucket: Bucket) -> None:
 
 
 async def test_a_page_that_is_just_full_is_not_the_end(bucket: Bucket) -> None:
-    await asyncio.gather(*(bucket.put(f"t.{number}", b"") for number in range(PAGE_ITEMS)))
-    assert len(await bucket.items("t")) == PAGE_ITEMS
+    await asyncio.gather(*(bucket.put(f"t.{number}", b"") for number in range(PAGE_MESSAGES)))
+    assert len(await bucket.items("t")) == PAGE_MESSAGES
 
 
 async def test_an_empty_bucket_has_no_values(bucket: Bucket) -> None:

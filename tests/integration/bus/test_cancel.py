@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from motet.agent import Agent, Call
-from motet.bus import cancellation
+from motet.bus import Header, cancellation
 from motet.errors import FaultError
 from motet.messages import Answer, CallResult, CallStarted, FaultType, StateChanged, Task
 from motet.testing import Flaky, Gate, Line, TestMesh, with_fault
@@ -169,7 +169,12 @@ async def test_an_end_that_was_told_is_not_told_again_after_the_dedupe_window(
     # The ids of the past are forgotten, as they are when the window is over.
     config.duplicate_window = 0.1
     await mesh.bus.js.update_stream(config)
-    await asyncio.sleep(0.2)
+    probe = {Header.MESSAGE_ID: "probe"}
+    subject = mesh.bus.topology.event("another", "progress")
+    await mesh.bus.store(subject, b"{}", probe)
+    async with asyncio.timeout(10):
+        while (await mesh.bus.store(subject, b"{}", probe)).duplicate:
+            pass
     before = (await mesh.bus.js.stream_info(stream)).state.messages
 
     await stopped.cancel()

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from motet.bus import Ledger
 from motet.messages import CallClaim, CallResult
-from motet.testing import TestMesh, test_mesh
-
-T = TypeVar("T")
+from motet.testing import TestMesh
+from tests.integration.bus.stateful import MeshMachine, check
 
 CALLS = st.sampled_from(["a", "b"])
 WRITERS = st.integers(min_value=1, max_value=3)
@@ -32,16 +26,11 @@ def result(call: str, by: int) -> bytes:
     return made.model_dump_json().encode()
 
 
-class LedgerMachine(RuleBasedStateMachine):
+class LedgerMachine(MeshMachine):
     """Writers with possibly outdated knowledge; the model is a dictionary and a counter."""
-
-    loop: asyncio.AbstractEventLoop
-    mesh: TestMesh
-    run = 0
 
     def __init__(self) -> None:
         super().__init__()
-        type(self).run += 1
         self.task = f"t{self.run}"
         self.ledger = Ledger(self.mesh.bus)
         self.outcomes: dict[str, bytes] = {}
@@ -50,9 +39,6 @@ class LedgerMachine(RuleBasedStateMachine):
         """What a writer believes to be the newest revision; nothing once it saw an outcome."""
         self.informed: set[tuple[int, str]] = set()
         """Who saw an outcome, and so writes no more."""
-
-    def do(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        return self.loop.run_until_complete(coroutine)
 
     @rule(by=WRITERS, call=CALLS)
     def look(self, by: int, call: str) -> None:
@@ -103,22 +89,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
 
 def test_the_first_outcome_stands(nats_url: str, tmp_path: Path) -> None:
-    with asyncio.Runner() as runner:
-        stack = test_mesh(nats_url, tmp_path)
-        LedgerMachine.mesh = runner.run(stack.__aenter__())
-        LedgerMachine.loop = runner.get_loop()
-        try:
-            run_state_machine_as_test(
-                LedgerMachine,
-                settings=settings(
-                    max_examples=60,
-                    stateful_step_count=15,
-                    deadline=None,
-                    suppress_health_check=[HealthCheck.too_slow],
-                ),
-            )
-        finally:
-            runner.run(stack.__aexit__(None, None, None))
+    check(LedgerMachine, nats_url, tmp_path)
 
 
 async def test_of_many_who_settle_at_once_one_does(mesh: TestMesh) -> None:

@@ -130,7 +130,7 @@ async def test_delegation_goes_only_so_deep(mesh: TestMesh) -> None:
         await call.delegate("worker.work", {}, step="down")
         return Answer(text="")
 
-    await mesh.join(worker(deeper))
+    await mesh.join(worker(deeper, recursive=True))
     await mesh.join(planner(plan))
 
     record = await run(mesh, Task(goal="g", budget=Budget(depth=3)))
@@ -244,5 +244,7 @@ async def test_money_is_a_budget_too(mesh: TestMesh) -> None:
     record = await run(mesh, Task(goal="g", budget=Budget(cost_usd=0.5)))
 
     assert record.fault is not None
-    assert record.fault.message == "The budget of 0.5 cost_usd is used up."
-    assert model.count("text") == 2
+    assert record.fault.message == (
+        "The budget of 0.5 cost_usd is used up: 0.3 spent, 0 reserved, 0.3 more wanted."
+    )
+    assert model.count("text") == 1

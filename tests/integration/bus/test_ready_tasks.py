@@ -65,8 +65,8 @@ async def taken_in(mesh: TestMesh) -> None:
     topology = mesh.bus.topology
     async with asyncio.timeout(20):
         while True:
-            info = await mesh.bus.js.stream_info(topology.stream("TASKS"), topology.task_submit)
-            if not info.state.subjects:
+            info = await mesh.bus.js.stream_info(topology.stream("TASKS"), ">")
+            if not any(map(topology.is_submission, info.state.subjects or {})):
                 return
 
 
@@ -231,3 +231,32 @@ async def test_a_server_that_forgot_a_delivery_does_not_do_the_task_beside_itsel
         assert (await task.result(20)).state == "succeeded"
         await mesh.drained("TASKS")
         assert order.goals == ["go"]
+
+
+async def test_an_urgent_task_passes_a_burst_of_submissions(mesh: TestMesh) -> None:
+    order = TakenOrder()
+    order.gate.open()
+    for number in range(500):
+        await mesh.motet.submit(Task(goal=f"batch {number}", priority="batch"))
+    await mesh.motet.submit("normal")
+    await mesh.motet.submit(Task(goal="now", priority="interactive"))
+
+    settings = mesh.settings.model_copy(update={"concurrency": 2})
+    await mesh.join(order.agent, settings=settings)
+    await mesh.drained("TASKS", timeout_s=30)
+
+    assert order.goals.index("now") < 100
+    assert order.goals.index("normal") < 100
+    assert len(order.goals) == 502
+
+
+async def test_a_dead_letter_of_an_urgent_task_is_replayed(mesh: TestMesh) -> None:
+    subject = mesh.bus.topology.task_submit_by("interactive")
+    await mesh.join(planner(answer))
+    await mesh.bus.store(subject, b'{"goal": ""}')
+    await mesh.drained("TASKS")
+    (stored,) = await mesh.motet.dead()
+    assert stored.letter.subject == subject
+    replayed = await mesh.motet.replay(stored.sequence)
+    assert replayed is not None
+    assert (await mesh.motet.task(replayed).result(10)).state == "failed"

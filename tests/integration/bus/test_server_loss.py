@@ -212,15 +212,25 @@ async def test_a_paused_server_is_a_clear_fault_in_bounded_time(
 
 
 async def test_a_server_that_was_paused_while_a_call_ran(
-    own_mesh: TestMesh, nats_server: TestServer
+    own_mesh: TestMesh, nats_server: TestServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = Gate()
-    await own_mesh.join(with_fault(worker(echo), "work", gate))
+    app = await own_mesh.join(with_fault(worker(echo), "work", gate))
     call = asyncio.create_task(own_mesh.motet.call("worker.work", {"text": "x"}, Done))
     await gate.wait()
+    replies, asked = runner(app).bus.replies, asyncio.Event()
+    request = replies.request
+
+    async def noting(subject: str, *args: Any) -> Msg:
+        asked.set()
+        return await request(subject, *args)
+
+    monkeypatch.setattr(replies, "request", noting)
     nats_server.pause()
     gate.open()
-    await asyncio.sleep(0.2)
+    # Its outcome is on its way to a server that does not answer.
+    async with asyncio.timeout(20):
+        await asked.wait()
     nats_server.resume()
 
     async with asyncio.timeout(20):

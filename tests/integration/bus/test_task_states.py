@@ -4,36 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import invariant, rule
 
 from motet.bus import Events, TaskBook
 from motet.errors import FaultError
 from motet.messages import Evaluation, FaultType, Task, TaskRecord, TaskState
-from motet.testing import TestMesh, test_mesh
-
-T = TypeVar("T")
+from tests.integration.bus.stateful import MeshMachine, check
 
 TASKS = st.sampled_from(["a", "b"])
 STATES = st.sampled_from(list(TaskState))
 
 
-class TaskMachine(RuleBasedStateMachine):
+class TaskMachine(MeshMachine):
     """Writers that know nothing of each other; the model is a dictionary of records."""
-
-    loop: asyncio.AbstractEventLoop
-    mesh: TestMesh
-    run = 0
 
     def __init__(self) -> None:
         super().__init__()
-        type(self).run += 1
         self.book = TaskBook(self.mesh.bus)
         self.events = Events(self.mesh.bus)
         self.records: dict[str, TaskRecord] = {}
@@ -41,9 +31,6 @@ class TaskMachine(RuleBasedStateMachine):
 
     def id(self, task: str) -> str:
         return f"{task}-{self.run}"
-
-    def do(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        return self.loop.run_until_complete(coroutine)
 
     @rule(task=TASKS, sequence=st.integers(1, 3))
     def submit(self, task: str, sequence: int) -> None:
@@ -122,19 +109,4 @@ class TaskMachine(RuleBasedStateMachine):
 
 
 def test_the_first_terminal_state_stands_and_is_told_once(nats_url: str, tmp_path: Path) -> None:
-    with asyncio.Runner() as runner:
-        stack = test_mesh(nats_url, tmp_path)
-        TaskMachine.mesh = runner.run(stack.__aenter__())
-        TaskMachine.loop = runner.get_loop()
-        try:
-            run_state_machine_as_test(
-                TaskMachine,
-                settings=settings(
-                    max_examples=60,
-                    stateful_step_count=15,
-                    deadline=None,
-                    suppress_health_check=[HealthCheck.too_slow],
-                ),
-            )
-        finally:
-            runner.run(stack.__aexit__(None, None, None))
+    check(TaskMachine, nats_url, tmp_path)

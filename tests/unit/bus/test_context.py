@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from motet.bus import CallContext, Header, call_id
+from motet.bus.accounts import LIMITS
 from motet.bus.context import reply_subject
 from motet.errors import FaultError
 from motet.messages import Budget, Fault
@@ -22,6 +23,7 @@ BUDGETS = st.builds(
     calls=st.none() | st.integers(0, 10**6),
     depth=st.none() | st.integers(0, 64),
 )
+SKILLS = st.from_regex(r"[a-z]{1,9}\.[a-z]{1,9}", fullmatch=True)
 CONTEXTS = st.builds(
     CallContext,
     task=TOKENS,
@@ -32,6 +34,8 @@ CONTEXTS = st.builds(
     budget=BUDGETS,
     reply=st.none() | TOKENS.map(lambda token: f"_INBOX.{token}"),
     watched=st.booleans(),
+    accounts=st.dictionaries(st.sampled_from(LIMITS), TOKENS).map(lambda each: tuple(each.items())),
+    path=st.lists(SKILLS, max_size=64).map(tuple),
 )
 MOTET_HEADERS = [
     value
@@ -78,11 +82,11 @@ def test_ids_are_salvaged_as_far_as_they_fit(headers: dict[str, str], ids: tuple
     assert (context.task, context.call) == ids
 
 
-@given(CONTEXTS, TOKENS, st.none() | st.floats(0, 4e9), BUDGETS)
+@given(CONTEXTS, TOKENS, st.none() | st.floats(0, 4e9), st.none() | BUDGETS, SKILLS)
 def test_what_is_delegated_has_no_more_than_its_caller(
-    context: CallContext, step: str, deadline: float | None, budget: Budget
+    context: CallContext, step: str, deadline: float | None, share: Budget | None, caller: str
 ) -> None:
-    child = context.child(step, deadline=deadline, budget=budget, fresh=True)
+    child = context.child(step, deadline=deadline, share=share, caller=caller, fresh=True)
 
     assert child.task == context.task
     assert child.parent == context.call
@@ -90,6 +94,15 @@ def test_what_is_delegated_has_no_more_than_its_caller(
     limits = [limit for limit in (context.deadline, deadline) if limit is not None]
     assert child.deadline == min(limits, default=None)
     assert child.call == call_id(context.task, context.call, step)
+    assert child.path[-1] == caller
+    assert set(child.path) >= set(context.path[-63:])
+    for limit in Budget.model_fields:
+        allowed, own = getattr(context.budget, limit), getattr(share, limit, None)
+        wanted = [value for value in (allowed, own) if value is not None]
+        assert getattr(child.budget, limit) == min(wanted, default=None)
+        if limit in LIMITS and wanted:
+            account = context.account(limit) if own is None else child.call
+            assert child.account(limit) == account
 
 
 @given(st.lists(st.tuples(TOKENS, TOKENS, st.text()), unique=True, min_size=2, max_size=6))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,6 +40,22 @@ def failure(status: int, message: str) -> Answer:
     return status, {"error": {"message": message, "type": "fake", "code": None}}
 
 
+def events(body: dict[str, Any]) -> bytes:
+    """A completion as OpenAI's API streams it: a chunk a word, and one with the usage."""
+    (choice,) = body["choices"]
+    words = re.findall(r"\s*\S+", choice["message"]["content"])
+    same = {**body, "object": "chat.completion.chunk", "choices": [], "usage": None}
+    chunks: list[dict[str, Any]] = []
+    for number, word in enumerate(words, 1):
+        finish = choice["finish_reason"] if number == len(words) else None
+        delta = {"role": "assistant", "content": word}
+        chunks.append({**same, "choices": [{"index": 0, "finish_reason": finish, "delta": delta}]})
+    if "usage" in body:
+        chunks.append({**same, "usage": body["usage"]})
+    lines = [json.dumps(chunk) for chunk in chunks]
+    return "".join(f"data: {line}\n\n" for line in [*lines, "[DONE]"]).encode()
+
+
 @dataclass
 class FakeServer:
     """What was asked, and what will be answered; the last answer is given again and again."""
@@ -67,9 +84,11 @@ def serving(fake: FakeServer) -> Iterator[FakeServer]:
             fake.requests.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             fake.hold.wait()
             status, body = fake.next_answer()
-            content = json.dumps(body).encode()
+            streamed = status == 200 and fake.requests[-1].get("stream", False)
+            content = events(body) if streamed else json.dumps(body).encode()
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
+            kind = "text/event-stream" if streamed else "application/json"
+            self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(content)))
             self.send_header("retry-after-ms", "1")
             self.end_headers()

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -11,10 +12,11 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pydantic import BaseModel, Field
 
+from motet.bus.budgets import Reservation
 from motet.errors import FaultError
 from motet.messages import FaultType, Usage
 from motet.models import ChatModel, chat_model
-from motet.models.metering import meter
+from motet.models.metering import Room, meter
 from motet.settings import Settings
 from tests.unit.models.fake_server import FakeServer, completion, failure
 
@@ -45,13 +47,14 @@ class Payer:
         self.reserved: list[int] = []
         self.spent: list[Usage] = []
 
-    def reserve(self, tokens: int) -> None:
-        self.reserved.append(tokens)
-        if tokens > self.budget:
+    @asynccontextmanager
+    async def reserve(self, least: Usage, most: Usage) -> AsyncGenerator[Room]:
+        if least.tokens > self.budget:
             raise FaultError.of(FaultType.BUDGET_EXCEEDED, "The budget is used up.")
-
-    def spend(self, usage: Usage) -> None:
-        self.spent.append(usage)
+        self.reserved.append(min(most.tokens, self.budget))
+        room = Reservation(min(most.output_tokens, self.budget - least.input_tokens))
+        yield room
+        self.spent.append(room.spent)
 
 
 @pytest.fixture
@@ -182,12 +185,28 @@ async def test_a_server_that_counts_no_tokens_is_estimated(
 async def test_nothing_is_sent_over_the_budget_and_no_fallback_steps_in(
     fake: FakeServer, second_fake: FakeServer, model_of: ModelOf
 ) -> None:
-    meter.set(Payer(budget=10))
+    meter.set(Payer(budget=3))
     model = model_of(model_fallbacks="local:other")
     with pytest.raises(FaultError) as error:
         await model.text(QUESTION, max_tokens=50)
     assert error.value.fault.type == FaultType.BUDGET_EXCEEDED
     assert fake.requests == []
+
+
+async def test_an_answer_has_room_for_what_is_left_and_is_not_cut_off_silently(
+    fake: FakeServer, model_of: ModelOf
+) -> None:
+    payer = Payer(budget=30)
+    meter.set(payer)
+    fake.answer(completion("short"), completion("cut", finish="length"), completion("whole"))
+    assert await model_of().text(QUESTION, max_tokens=50) == "short"
+    with pytest.raises(FaultError, match="tokens for its answer, which has more") as error:
+        await model_of().text([*QUESTION, ("user", "More!")], max_tokens=50)
+    assert error.value.fault.type == FaultType.BUDGET_EXCEEDED
+    assert [request["max_completion_tokens"] < 30 for request in fake.requests] == [True, True]
+    # Nothing of it was kept as the answer.
+    payer.budget = 1000
+    assert await model_of().text([*QUESTION, ("user", "More!")], max_tokens=50) == "whole"
 
 
 async def test_an_equal_request_is_answered_from_the_cache_and_costs_nothing(

@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from motet.bus.budgets import Reservation
 from motet.errors import FaultError, SetupError
 from motet.messages import FaultType, Usage
 from motet.models import Embedder, embedder, weights
-from motet.models.metering import meter
+from motet.models.metering import Room, meter
 from motet.settings import Settings, load_settings
 from tests.unit.models.fake_server import FakeServer, failure
 
@@ -93,11 +95,11 @@ class Payer:
     def __init__(self) -> None:
         self.spent: list[Usage] = []
 
-    def reserve(self, tokens: int) -> None:
-        pass
-
-    def spend(self, usage: Usage) -> None:
-        self.spent.append(usage)
+    @asynccontextmanager
+    async def reserve(self, least: Usage, most: Usage) -> AsyncGenerator[Room]:
+        room = Reservation(most.output_tokens)
+        yield room
+        self.spent.append(room.spent)
 
 
 @pytest.fixture

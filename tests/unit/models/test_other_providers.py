@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, Field
 
+from motet.bus.budgets import Reservation
 from motet.errors import FaultError
 from motet.messages import FaultType, Usage
 from motet.models import ChatModel, chat_model
-from motet.models.metering import meter
+from motet.models.metering import Room, meter
 from motet.settings import Settings
 from tests.unit.models.fake_server import FakeServer
 
@@ -31,11 +33,11 @@ class Payer:
     def __init__(self) -> None:
         self.spent: list[Usage] = []
 
-    def reserve(self, tokens: int) -> None:
-        pass
-
-    def spend(self, usage: Usage) -> None:
-        self.spent.append(usage)
+    @asynccontextmanager
+    async def reserve(self, least: Usage, most: Usage) -> AsyncGenerator[Room]:
+        room = Reservation(most.output_tokens)
+        yield room
+        self.spent.append(room.spent)
 
 
 def claude(*content: dict[str, Any], stop: str = "tool_use") -> tuple[int, dict[str, Any]]:

@@ -70,6 +70,7 @@ class FakeCall:
     events: list[Event] = field(default_factory=list)
     states: list[TaskState] = field(default_factory=list)
     ended: FaultError | None = None
+    streamed: str = ""
 
     def check(self) -> None:
         if self.ended is not None:
@@ -86,6 +87,9 @@ class FakeCall:
         if skill not in self.skills:
             raise FaultError.of(FaultType.UNAVAILABLE, f"{skill} does not answer.")
         return self.skills[skill](request)
+
+    async def stream(self, text: str) -> None:
+        self.streamed += text
 
     async def publish(self, event: Event) -> None:
         self.events.append(event)

@@ -41,6 +41,7 @@ async def test_a_fact_is_looked_up_and_cited() -> None:
 
     assert answer.answered
     assert answer.text == "The tower is 38 metres high [1]."
+    assert call.streamed == answer.text
     (citation,) = answer.citations
     assert (citation.number, citation.source) == (1, "a.md")
     assert citation.quote in TOWER["text"]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
 
 import pytest
 from langchain_core.messages import HumanMessage, SystemMessage
 from pydantic import BaseModel
 
+from motet.bus.budgets import Reservation
 from motet.errors import FaultError
 from motet.messages import FaultType, Usage
-from motet.models.metering import meter
+from motet.models.metering import Room, meter
 from motet.testing import Asked, ScriptedModel
 
 ASK = [("system", "Be brief."), ("user", "What now?")]
@@ -32,13 +34,14 @@ class Purse:
         self.left = tokens
         self.reserved: list[int] = []
 
-    def reserve(self, tokens: int) -> None:
-        self.reserved.append(tokens)
-        if tokens > self.left:
+    @asynccontextmanager
+    async def reserve(self, least: Usage, most: Usage) -> AsyncGenerator[Room]:
+        self.reserved.append(most.tokens)
+        if most.tokens > self.left:
             raise FaultError.of(FaultType.BUDGET_EXCEEDED, "The purse is empty.")
-
-    def spend(self, usage: Usage) -> None:
-        self.left -= usage.tokens
+        room = Reservation(most.output_tokens)
+        yield room
+        self.left -= room.spent.tokens
 
 
 @pytest.fixture
