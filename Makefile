@@ -13,14 +13,14 @@ LOCKED := requirements/bootstrap.txt requirements/dev.txt $(PACKAGES:%=%/pyproje
 STAMP := .venv/.setup-$(shell cat $(LOCKED) | cksum | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos lint bench neo4j lock clean
+.PHONY: help setup demo test chaos lint bench images neo4j lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
 
 setup: $(STAMP) ## make .venv with everything that the other targets need
 
-demo: setup ## start the mesh, ingest the examples, run three tasks, show what happened
+demo: setup ## start the mesh, ingest the examples, run four tasks, show what happened
 	@$(BIN)/motet demo
 
 test: setup ## run the tests, or those named in TESTS=
@@ -37,6 +37,9 @@ lint: setup ## check style, format, types and layers
 
 bench: setup ## run the benchmark named in BENCH=, `hop` unless told otherwise
 	@$(BIN)/python -m benchmarks $(BENCH)
+
+images: ## build a container image a service, and one of the command
+	@deploy/images.sh
 
 neo4j: ## start a real Neo4j on loopback, for MOTET_GRAPH_URL and the tests of the graph's store
 	@deploy/neo4j/run.sh

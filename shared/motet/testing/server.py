@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
@@ -46,6 +47,8 @@ class TestServer:
     def pause(self) -> None:
         """Stops it where it is: connections stay, nothing answers."""
         self._process.signal(signal.SIGSTOP)
+        # Its threads stop one by one, and an answer may still come from the last.
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)
 
     def resume(self) -> None:
         """Lets it go on after `pause`."""
