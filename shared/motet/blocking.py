@@ -112,15 +112,24 @@ async def run_process(
     Raises:
         OSError: It cannot be started.
     """
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=DEVNULL if data is None else PIPE,
-        stdout=PIPE,
-        stderr=PIPE,
-        env=None if env is None else dict(env),
-        cwd=cwd,
-        start_new_session=True,
+    starting = asyncio.create_task(
+        asyncio.create_subprocess_exec(
+            *command,
+            stdin=DEVNULL if data is None else PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
+            env=None if env is None else dict(env),
+            cwd=cwd,
+            start_new_session=True,
+        )
     )
+    try:
+        process = await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # It may run already: who is cancelled while it starts must know it, to end its group.
+        with suppress(OSError):
+            await _end(await starting)
+        raise
     try:
         output, errors = await process.communicate(data)
         return ProcessResult(process.returncode or 0, output, errors)

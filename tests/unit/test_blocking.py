@@ -8,6 +8,7 @@ import sys
 import threading
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,7 +77,7 @@ async def test_a_cancellation_ends_a_process_and_its_children(
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     trap = "trap '' TERM;" if stubborn else ""
-    script = f"{trap} exec 3>{pipe}; sleep 60 & sleep 60 & echo begun >&3; wait; sleep 60"
+    script = f"{trap} exec 3>{pipe}; sleep 20 & sleep 20 & echo begun >&3; wait; sleep 20"
     running = asyncio.create_task(run_process("/bin/sh", "-c", script))
     with await asyncio.to_thread(pipe.open) as lines:
         assert await asyncio.to_thread(lines.readline) == "begun\n"
@@ -87,10 +88,36 @@ async def test_a_cancellation_ends_a_process_and_its_children(
             assert await asyncio.to_thread(lines.read) == ""
 
 
+async def test_a_cancellation_while_a_process_starts_ends_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, go_on = asyncio.create_subprocess_exec, asyncio.Event()
+
+    async def slow(*args: Any, **kwargs: Any) -> Any:
+        process = await start(*args, **kwargs)
+        await go_on.wait()
+        return process
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", slow)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    script = f"exec 3>{pipe}; sleep 20 & echo begun >&3; wait"
+    running = asyncio.create_task(run_process("/bin/sh", "-c", script))
+    with await asyncio.to_thread(pipe.open) as lines:
+        assert await asyncio.to_thread(lines.readline) == "begun\n"
+        running.cancel()
+        await asyncio.sleep(0)
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        async with asyncio.timeout(PATIENCE_S):
+            assert await asyncio.to_thread(lines.read) == ""
+
+
 async def test_what_a_process_leaves_behind_is_ended(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    script = f"exec 3>{pipe}; sleep 60 >/dev/null 2>&1 & echo begun >&3"
+    script = f"exec 3>{pipe}; sleep 20 >/dev/null 2>&1 & echo begun >&3"
     reading = asyncio.create_task(asyncio.to_thread(pipe.read_text))
 
     assert (await run_process("/bin/sh", "-c", script)).code == 0
