@@ -231,7 +231,8 @@ class TaskServer:
             return
         record = await self._book.change(record.id, attempts=delivery.attempt)
         if record.state.terminal:
-            await self._endings.conclude(record)
+            # Whoever ended it for this message may have died before it was told.
+            await self._endings.conclude_again(record)
             await delivery.ack()
             return
         await self._events.publish_state(record)

@@ -100,7 +100,7 @@ class Waiting:
             await self._approvals.resume(replied.reply, occasion)
 
     async def resume(self, delivery: Delivery) -> TaskRecord | None:
-        """The record of the task that goes on with this message; None when it does not.
+        """The record of the task that goes on with this message, or has ended; None for neither.
 
         Raises:
             FaultError: The message is no reply, or one that cannot be taken.
@@ -112,7 +112,7 @@ class Waiting:
         await self._approvals.tell_reply(reply)
         task = await self._book.get(record.task)
         if task is None or task.state.terminal:
-            return None
+            return task
         if task.state != TaskState.WAITING:
             return task if task.sequence == delivery.sequence else None
         if await self._approvals.replied(task.id, task.waits_for) is None:

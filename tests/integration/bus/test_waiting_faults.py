@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from motet.agent import Call
 from motet.bus import TASK_CALL, Approvals, TaskBook
-from motet.messages import Answer, StateChanged, Task, TaskState
+from motet.bus.endings import Endings
+from motet.errors import FaultError
+from motet.messages import Answer, StateChanged, Task, TaskRecord, TaskState
 from motet.testing import TestMesh, TestServer, losing_acks, test_mesh
 from motet.testing.mesh import runner
 from tests.integration.bus.agents import planner, worker
@@ -55,6 +58,30 @@ async def test_another_replica_goes_on_with_a_resumed_run(mesh: TestMesh) -> Non
     ended = await task.result(20)
     assert ended.answer == Answer(text="to Oslo"), ended.fault
     assert ended.attempts == 2
+
+
+async def test_the_end_of_a_resumed_run_is_told_by_another_if_need_be(
+    mesh: TestMesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conclude, died = Endings.conclude, list[str]()
+
+    async def dying(self: Endings, record: TaskRecord, *args: Any) -> None:
+        if not died:
+            died.append(record.id)
+            raise FaultError.of("unavailable", "It died before it told anybody.")
+        await conclude(self, record, *args)
+
+    monkeypatch.setattr(Endings, "conclude", dying)
+    await mesh.join(worker(ask_city))
+    await mesh.join(planner(one_step))
+    task = await mesh.motet.submit("Travel")
+    (record,) = await asked(mesh, task.id)
+    await mesh.motet.reply(respond(record))
+
+    assert (await mesh.outcome(task.id, TASK_CALL)).ok
+    states = [event async for _, event in task.events() if isinstance(event, StateChanged)]
+    assert states[-1].state == TaskState.SUCCEEDED
+    assert died == [task.id]
 
 
 async def test_a_reply_whose_writer_died_is_swept_up(mesh: TestMesh) -> None:
