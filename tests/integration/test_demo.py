@@ -78,7 +78,17 @@ IDLE = """
 
     agent = Agent("{name}", "Does nothing here")
 """
-OTHERS = ("evaluator", "graph", "speech", "tool_executor")
+EVALUATOR = """
+    from motet.agent import Agent, Call
+    from motet.messages import Evaluation, TaskRecord
+
+    agent = Agent("evaluator", "Gives no scores, at once")
+
+    @agent.on_finished()
+    async def evaluate(record: TaskRecord, call: Call) -> None:
+        await call.evaluate(Evaluation())
+"""
+OTHERS = ("graph", "speech", "tool_executor")
 
 
 @pytest.fixture
@@ -88,7 +98,9 @@ def motet(tmp_path: Path) -> CommandLine:
     (tmp_path / "examples" / "documents").mkdir(parents=True)
     (tmp_path / "examples" / "documents" / "dome.md").write_text("The dome weighs 12 tonnes.")
     idle = {name: IDLE.format(name=name) for name in OTHERS}
-    services = CommandLine.make(tmp_path, planner=PLANNER, retriever=RETRIEVER, **idle)
+    services = CommandLine.make(
+        tmp_path, planner=PLANNER, retriever=RETRIEVER, evaluator=EVALUATOR, **idle
+    )
     return services.with_(TMPDIR=str(tmp_path / "temporary"))
 
 
