@@ -6,7 +6,8 @@ same event loop. They take turns, so that what else the machine does meets both 
 Bare is what a careful user of nats-py writes for the same chain: publish to a work queue and
 await the acknowledgement, durable pull in batches, outcome to a key-value bucket, reply, ack.
 Motet does the same and adds the ledger's look-up and compare-and-set, three spans a hop with
-their export to the local span store, and deadline, budget and depth.
+their export to the local span store, and the checks of deadline, depth and budget. The budget has
+no limits here: one that has is an account, which each delegated call writes once more.
 
 Latency is one chain at a time; throughput is with `--in-flight` chains at once.
 """
