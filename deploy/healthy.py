@@ -1,5 +1,5 @@
 # ruff: noqa: INP001 - a script, copied into the images
-"""Exits with 0 while the agent in this container is healthy: its NATS connection answers.
+"""Exits with 0 while the agent in this container takes work: it has started, and NATS answers.
 
 It stands in for curl, which the image does not have, and imports as little as it can.
 """
@@ -12,11 +12,11 @@ WITHIN_S = 4.0
 
 
 def status() -> str:
-    """The status line that `/health` answers with."""
+    """The status line that `/ready` answers with."""
     address = ("127.0.0.1", int(os.environ["MOTET_HEALTH_PORT"]))
     with socket.create_connection(address, WITHIN_S) as connection:
         connection.settimeout(WITHIN_S)
-        connection.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+        connection.sendall(b"GET /ready HTTP/1.0\r\n\r\n")
         return connection.recv(64).split(b"\r\n", 1)[0].decode("ascii", "replace")
 
 

@@ -18,10 +18,10 @@ import sys
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from faststream import ContextRepo, FastStream, apply_types
-from faststream.asgi import make_ping_asgi
 from pydantic import TypeAdapter
 from pydantic_core import to_json
 
@@ -50,11 +50,13 @@ from motet.bus import (
 )
 from motet.bus.bodies import read_body
 from motet.bus.broker import connect_broker, make_broker
+from motet.bus.connection import answers
 from motet.bus.intake import SUBMISSIONS
 from motet.delegation import Mesh
-from motet.errors import MotetError, SetupError
+from motet.errors import MotetError
 from motet.messages import Answer, Question, TaskRecord, new_id
 from motet.models.metering import meter
+from motet.probes import probes
 from motet.settings import Settings, load_settings
 from motet.telemetry import Telemetry, setup
 from motet.telemetry.logs import configure
@@ -113,7 +115,12 @@ class RunningAgent:
         self._tasks = self._task_server()
         self._finished = self._finished_server()
         self._announcement = Announcement(bus, agent.card(self.instance))
+        self._started = False
         self._stopped = False
+
+    async def ready(self) -> bool:
+        """Whether it takes calls, and NATS answers."""
+        return self._started and not self._stopped and await answers(self.bus.client)
 
     async def start(self) -> None:
         """Takes calls and announces the agent."""
@@ -136,6 +143,7 @@ class RunningAgent:
             await self._finished.start()
         await self.bus.client.flush()
         await self._announcement.start()
+        self._started = True
         log.info("%s is ready: %s", self.agent.name, ", ".join(self.agent.skills) or "tasks")
 
     async def stop(self, grace_s: float = GRACE_S) -> None:
@@ -306,25 +314,19 @@ async def _serve(agent: Agent, settings: Settings) -> None:
     telemetry = setup(agent.name, settings, version=agent.version, set_global=True)
     app = application(agent, settings, telemetry)
     try:
-        if settings.health_port is None:
+        async with AsyncExitStack() as stack:
+            if settings.health_port is not None:
+                await stack.enter_async_context(
+                    probes(settings.health_port, partial(_ready, app.context))
+                )
             await app.run(log_level=logging.DEBUG)
-        else:
-            await _with_health(app, settings.health_port)
     finally:
         await telemetry.shutdown()
 
 
-async def _with_health(app: FastStream, port: int) -> None:
-    """Serves `/health`, which is 204 while NATS answers, and `/asyncapi` beside the agent.
-
-    Raises:
-        SetupError: The HTTP server is not installed.
-    """
-    if importlib.util.find_spec("uvicorn") is None:
-        raise SetupError("MOTET_HEALTH_PORT needs uvicorn: `pip install uvicorn`, or unset it.")
-    health = make_ping_asgi(app.brokers[0], timeout=3.0)
-    asgi = app.as_asgi([("/health", health)], asyncapi_path="/asyncapi")
-    await asgi.run(logging.DEBUG, {"host": "0.0.0.0", "port": str(port)})  # noqa: S104 - a probe's
+async def _ready(context: ContextRepo) -> bool:
+    runner: RunningAgent | None = context.get("runner")
+    return runner is not None and await runner.ready()
 
 
 def main(agent: Agent) -> None:

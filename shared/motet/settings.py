@@ -103,7 +103,7 @@ class Settings(ServiceSettings):
     record_content: bool = False
     """Whether spans carry prompts and answers."""
     health_port: int | None = Field(default=None, ge=0, le=65535)
-    """Port of the HTTP health check; None serves none."""
+    """Port of the probes `/health` and `/ready` over HTTP; None serves none."""
 
     @field_validator("data_dir", "cache_dir", "spans_dir", "nats_credentials")
     @classmethod
