@@ -100,6 +100,8 @@ class Settings(ServiceSettings):
     """The least severe log line that is written."""
     log_format: Literal["text", "json"] = "text"
     """`json` for machines, `text` for people."""
+    metrics_tenants: int = Field(default=50, ge=1)
+    """Tenants that metrics tell apart, the first that a process meets; the others are `other`."""
     record_content: bool = False
     """Whether spans carry prompts and answers."""
     health_port: int | None = Field(default=None, ge=0, le=65535)

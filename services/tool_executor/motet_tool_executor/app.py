@@ -27,7 +27,9 @@ def tool_executor(registry: ToolRegistry) -> Agent:
     async def resources(
         context: ContextRepo, bus: Annotated[Bus, Context()]
     ) -> AsyncGenerator[None]:
-        runner = ToolRunner(registry, bus.tracer, record_content=bus.settings.record_content)
+        runner = ToolRunner(
+            registry, bus.tracer, bus.instruments, record_content=bus.settings.record_content
+        )
         context.set_global("tools", runner)
         try:
             yield

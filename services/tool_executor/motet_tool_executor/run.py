@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Mapping
+import time
+from collections.abc import Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 from opentelemetry.util.types import AttributeValue
@@ -22,7 +24,7 @@ from pydantic import BaseModel
 
 from motet.errors import FaultError
 from motet.messages import FaultType
-from motet.telemetry import Tracer, names
+from motet.telemetry import Instruments, Tracer, names
 from motet_tool_executor.registry import Tool, ToolRegistry
 
 __all__ = ["ToolRunner"]
@@ -32,11 +34,17 @@ class ToolRunner:
     """Runs the tools of a registry until it is closed."""
 
     def __init__(
-        self, registry: ToolRegistry, tracer: Tracer, *, record_content: bool = False
+        self,
+        registry: ToolRegistry,
+        tracer: Tracer,
+        instruments: Instruments | None = None,
+        *,
+        record_content: bool = False,
     ) -> None:
         """`record_content` says whether spans carry what a tool was given and gave."""
         self._registry = registry
         self._tracer = tracer
+        self._instruments = instruments
         self._record_content = record_content
         # Threads start when they are first needed.
         self._threads: Mapping[str, ThreadPoolExecutor] = {
@@ -58,9 +66,10 @@ class ToolRunner:
                 than it declares.
         """
         tool = self._registry[name]
-        with self._tracer.span(
+        opened = self._tracer.span(
             names.execute_tool(name), attributes=self._attributes(tool, request, call_id)
-        ) as span:
+        )
+        with opened as span, self._timed(name):
             limit = asyncio.timeout(tool.limits.timeout_s)
             try:
                 async with limit:
@@ -82,6 +91,23 @@ class ToolRunner:
             if self._record_content:
                 span.set_attribute(names.GEN_AI_TOOL_RESULT, result.model_dump_json())
             return result
+
+    @contextmanager
+    def _timed(self, name: str) -> Generator[None]:
+        """A run of a tool in the metrics."""
+        began = time.perf_counter()
+        error: str | None = None
+        try:
+            yield
+        except FaultError as failed:
+            error = failed.fault.type
+            raise
+        except Exception:
+            error = FaultType.INTERNAL
+            raise
+        finally:
+            if self._instruments is not None:
+                self._instruments.tool_used(name, time.perf_counter() - began, error=error)
 
     def close(self) -> None:
         """Starts no more runs; threads that are in one end with it."""

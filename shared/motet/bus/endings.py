@@ -57,7 +57,8 @@ class Endings:
                 call=TASK_CALL,
             )
         duration_s = (record.updated_at - record.accepted_at).total_seconds()
-        self._bus.instruments.task_ended(record.state, duration_s)
+        tenant = "default" if record.task is None else record.task.tenant
+        self._bus.instruments.task_ended(record.state, duration_s, tenant, record.usage)
         await self.conclude(record, delivery)
         await delivery.ack()
 

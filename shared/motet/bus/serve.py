@@ -187,8 +187,7 @@ class SkillServer:
         known = False
         while (earlier := self._active.get(call)) is not None:
             if earlier.sequence != delivery.sequence and await self._queued(earlier.sequence):
-                work.span.set_attribute(names.REUSED, True)
-                await delivery.ack()
+                await self._reuse(delivery, work)
                 return
             known = True
             await earlier.ended.wait()
@@ -284,9 +283,14 @@ class SkillServer:
             first = entry.record.sequence
             if first == delivery.sequence or not await self._queued(first):
                 return False
-        work.span.set_attribute(names.REUSED, True)
-        await delivery.ack()
+        await self._reuse(delivery, work)
         return True
+
+    async def _reuse(self, delivery: Delivery, work: Work) -> None:
+        """Ends a delivery whose call ran, or runs, for another."""
+        work.span.set_attribute(names.REUSED, True)
+        self._bus.instruments.call_reused(self._agent, self._skill)
+        await delivery.ack()
 
     async def _queued(self, sequence: int) -> bool:
         """Whether a message is still in the queue."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -32,6 +33,7 @@ from motet.bus.events import Events
 from motet.bus.intake import Intake
 from motet.bus.lost_tasks import LostTasks
 from motet.bus.orphans import Orphans
+from motet.bus.queue_watch import QueueWatch
 from motet.bus.queueing import Queueing
 from motet.bus.ready import ReadyQueues
 from motet.bus.retries import RetryPolicy
@@ -115,6 +117,7 @@ class TaskServer:
             Scheduler(bus),
             LostTasks(bus, self._endings, queueing),
             self._waiting,
+            QueueWatch(bus),
         )
 
     async def start(self) -> None:
@@ -244,7 +247,7 @@ class TaskServer:
 
     async def _do(self, delivery: Delivery, work: TaskWork) -> None:
         try:
-            answer = await self._handle(work)
+            answer = await self._measured(delivery, work)
         except Suspended as suspended:
             span, usage = work.work.span, work.work.usage
             span.set_attribute(names.SUSPENDED, True)
@@ -255,6 +258,7 @@ class TaskServer:
             fail(work.work.span, error)
             delay_s = self._policy.next_delay_s(fault, delivery.attempt)
             if delay_s is not None:
+                self._bus.instruments.call_retried(self._agent, "submit", fault.type)
                 await self._book.change(work.record.id, usage=work.work.usage)
                 await delivery.retry(delay_s)
                 return
@@ -270,6 +274,27 @@ class TaskServer:
                 answer=answer,
                 usage=work.work.usage,
             )
+
+    async def _measured(self, delivery: Delivery, work: TaskWork) -> Answer:
+        """`_handle` in the metrics, as the skill `submit`."""
+        begun = time.monotonic()
+        instruments = self._bus.instruments
+        waited_s = time.time() - delivery.stored_at if delivery.attempt == 1 else None
+        instruments.call_started(self._agent, "submit", waited_s)
+        outcome = "handed_back"
+        try:
+            answer = await self._handle(work)
+            outcome = "ok"
+        except Suspended:
+            outcome = "suspended"
+            raise
+        except FaultError as error:
+            outcome = error.fault.type
+            raise
+        finally:
+            duration_s = time.monotonic() - begun
+            instruments.call_ended(self._agent, "submit", outcome, duration_s)
+        return answer
 
     async def _handle(self, work: TaskWork) -> Answer:
         task = work.record.id

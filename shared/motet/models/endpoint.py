@@ -22,7 +22,7 @@ from motet.models.beginnings import Beginnings
 from motet.models.choice import ModelChoice
 from motet.models.faults import model_failed
 from motet.models.metering import paid
-from motet.models.observation import Observation, content_of, observed
+from motet.models.observation import Observation, content_of, observed, recalled
 from motet.models.pricing import TokenCounts, cost_usd, warn_unpriced
 from motet.models.structured import OutputForm, openai_strict
 from motet.telemetry import names
@@ -153,9 +153,7 @@ class Endpoint(ABC):
 
     def recall(self, request: Request) -> None:
         """Leaves the span of a request that the response cache answered."""
-        attributes = {**self._attributes(request), names.CACHED: True}
-        with observed(names.OPERATION_CHAT, self.choice, attributes):
-            pass
+        recalled(self.choice, self._attributes(request))
 
     @abstractmethod
     async def close(self) -> None:

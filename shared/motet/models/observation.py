@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics
-from opentelemetry.trace import Span, SpanKind
+from opentelemetry.trace import Span, SpanKind, use_span
 
 from motet.errors import FaultError
 from motet.messages import Usage
@@ -21,7 +21,7 @@ from motet.telemetry import CurrentSpan, Instruments, current_tracer, names
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
-__all__ = ["Observation", "content_of", "observed"]
+__all__ = ["Observation", "content_of", "observed", "recalled"]
 
 _ROLES = {"human": "user", "ai": "assistant"}
 
@@ -44,17 +44,7 @@ def observed(
     `operation` is `names.OPERATION_CHAT` or `names.OPERATION_EMBEDDINGS`.
     """
     began = time.perf_counter()
-    name_of = names.chat if operation == names.OPERATION_CHAT else names.embeddings
-    span = current_tracer().start_span(
-        name_of(choice.name),
-        kind=SpanKind.CLIENT,
-        attributes={
-            names.GEN_AI_OPERATION: operation,
-            names.GEN_AI_PROVIDER: choice.provider,
-            names.GEN_AI_REQUEST_MODEL: choice.name,
-            **attributes,
-        },
-    )
+    span = _started(operation, choice, attributes)
     observation = Observation(span)
     error: str | None = None
     try:
@@ -64,17 +54,24 @@ def observed(
         error = failed.fault.type
         raise
     finally:
-        payer = meter.get()
-        _instruments().model_used(
-            operation,
-            choice.provider,
-            choice.name,
-            time.perf_counter() - began,
-            observation.usage,
-            agent=payer.agent if payer else "",
-            skill=payer.skill if payer else "",
-            error=error,
-        )
+        # The span has ended, and exemplars should still name it.
+        with use_span(span):
+            _instruments().model_used(
+                operation,
+                choice.provider,
+                choice.name,
+                time.perf_counter() - began,
+                observation.usage,
+                **_payer(),
+                error=error,
+            )
+
+
+def recalled(choice: ModelChoice, attributes: Mapping[str, Any]) -> None:
+    """A request that the response cache answered, as a span and in the metrics."""
+    span = _started(names.OPERATION_CHAT, choice, {**attributes, names.CACHED: True})
+    with CurrentSpan(span):
+        _instruments().model_recalled(choice.provider, choice.name, **_payer())
 
 
 def content_of(messages: list[BaseMessage]) -> str:
@@ -89,6 +86,25 @@ def content_of(messages: list[BaseMessage]) -> str:
         ],
         ensure_ascii=False,
     )
+
+
+def _started(operation: str, choice: ModelChoice, attributes: Mapping[str, Any]) -> Span:
+    name_of = names.chat if operation == names.OPERATION_CHAT else names.embeddings
+    return current_tracer().start_span(
+        name_of(choice.name),
+        kind=SpanKind.CLIENT,
+        attributes={
+            names.GEN_AI_OPERATION: operation,
+            names.GEN_AI_PROVIDER: choice.provider,
+            names.GEN_AI_REQUEST_MODEL: choice.name,
+            **attributes,
+        },
+    )
+
+
+def _payer() -> dict[str, str]:
+    payer = meter.get()
+    return {} if payer is None else {"agent": payer.agent, "skill": payer.skill}
 
 
 @cache

@@ -1,7 +1,8 @@
-"""Metrics: tasks, calls, waits, retries, dead letters, tokens and cost, per agent and skill.
+"""Metrics: tasks, calls, waits, retries, dead letters, tokens and cost, per agent, skill, tenant.
 
 Without a reader every method returns after one comparison, so callers need not ask whether metrics
-are wanted. Durations are in seconds, costs in US dollars.
+are wanted. Durations are in seconds, costs in US dollars. What is recorded while a span is current
+carries its ids as an exemplar. No label grows without bound: `Instruments.tenant` holds tenants.
 
 What begins with `gen_ai.` is defined in semantic-conventions-genai v0.1.0 (`client-inference.md`,
 `client-embeddings.md`, `gen-ai-token-metrics.md` in `docs/gen-ai/`), which also gives the bucket
@@ -17,12 +18,14 @@ from opentelemetry.metrics import Meter
 
 from motet.messages import Usage
 from motet.telemetry import names
+from motet.telemetry.levels import Levels
 
 __all__ = ["Instruments"]
 
 _BUS_SECONDS: Final = (
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300,
 )  # fmt: skip
+_TASK_SECONDS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 86400)
 _MODEL_SECONDS: Final = (
     0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,
 )  # fmt: skip
@@ -35,9 +38,14 @@ _SCORES: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1)
 class Instruments:
     """What the bus, the agents and the models count."""
 
-    def __init__(self, meter: Meter, *, enabled: bool = True) -> None:
+    def __init__(self, meter: Meter, *, enabled: bool = True, tenants: int = 50) -> None:
+        """`tenants` are told apart, the first that are met; the others are `other` together."""
         self.enabled = enabled
         """Whether anybody reads."""
+        self.levels = Levels(meter)
+        """Gauges of queues, agents and streams, for who looks at them."""
+        self._tenants = {"default"}
+        self._most_tenants = tenants
         self._tasks = meter.create_counter(
             names.METRIC_TASKS, "{task}", "Tasks that ended, by state."
         )
@@ -45,10 +53,19 @@ class Instruments:
             names.METRIC_TASK_DURATION,
             "s",
             "From a task's acceptance to its end.",
-            explicit_bucket_boundaries_advisory=_MODEL_SECONDS,
+            explicit_bucket_boundaries_advisory=_TASK_SECONDS,
+        )
+        self._task_cost = meter.create_counter(
+            names.METRIC_TASK_COST, "{USD}", "Cost of models for tasks that ended, by tenant."
+        )
+        self._task_tokens = meter.create_counter(
+            names.METRIC_TASK_TOKENS, "{token}", "Tokens of tasks that ended, by tenant."
         )
         self._calls = meter.create_counter(
             names.METRIC_CALLS, "{call}", "Attempts at calls, by outcome."
+        )
+        self._reused = meter.create_counter(
+            names.METRIC_CALLS_REUSED, "{call}", "Deliveries that the ledger answered."
         )
         self._active = meter.create_up_down_counter(
             names.METRIC_CALLS_ACTIVE, "{call}", "Calls that are being worked on."
@@ -70,6 +87,9 @@ class Instruments:
         )
         self._dead = meter.create_counter(
             names.METRIC_DEAD_LETTERS, "{message}", "Messages that became dead letters."
+        )
+        self._cache_hits = meter.create_counter(
+            names.METRIC_CACHE_HITS, "{request}", "Requests that the response cache answered."
         )
         self._cost = meter.create_counter(names.METRIC_COST, "{USD}", "Cost of models.")
         self._input_tokens = meter.create_counter(
@@ -135,12 +155,27 @@ class Instruments:
                 },
             )
 
-    def task_ended(self, state: str, duration_s: float) -> None:
+    def tenant(self, name: str) -> str:
+        """The label of a tenant."""
+        if name not in self._tenants:
+            if len(self._tenants) >= self._most_tenants:
+                return names.OTHER
+            self._tenants.add(name)
+        return name
+
+    def task_ended(
+        self, state: str, duration_s: float, tenant: str = "default", usage: Usage | None = None
+    ) -> None:
         """A task reached a terminal state, `duration_s` after it was accepted."""
-        if self.enabled:
-            attributes = {names.STATE: state}
-            self._tasks.add(1, attributes)
-            self._task_duration.record(duration_s, attributes)
+        if not self.enabled:
+            return
+        payer = {names.TENANT: self.tenant(tenant)}
+        attributes = {names.STATE: state, **payer}
+        self._tasks.add(1, attributes)
+        self._task_duration.record(duration_s, attributes)
+        if usage is not None:
+            self._task_tokens.add(usage.tokens, payer)
+            self._task_cost.add(usage.cost_usd, payer)
 
     def call_started(self, agent: str, skill: str, queue_wait_s: float | None = None) -> None:
         """An attempt begins; `queue_wait_s` is given at the first. `call_ended` must follow."""
@@ -159,6 +194,11 @@ class Instruments:
             self._calls.add(1, attributes)
             self._handler_time.record(handler_s, attributes)
 
+    def call_reused(self, agent: str, skill: str) -> None:
+        """A delivery was answered with an outcome that stood, or its call was at work already."""
+        if self.enabled:
+            self._reused.add(1, {names.AGENT: agent, names.SKILL: skill})
+
     def call_retried(self, agent: str, skill: str, fault: str) -> None:
         """An attempt failed with a fault of type `fault` and another will follow."""
         if self.enabled:
@@ -168,6 +208,21 @@ class Instruments:
         """A message became a dead letter; agent and skill may be empty (a bad submission)."""
         if self.enabled:
             self._dead.add(1, {names.AGENT: agent, names.SKILL: skill, names.ERROR_TYPE: fault})
+
+    def model_recalled(
+        self, provider: str, model: str, *, agent: str = "", skill: str = ""
+    ) -> None:
+        """The response cache answered a request."""
+        if self.enabled:
+            self._cache_hits.add(
+                1,
+                {
+                    names.GEN_AI_PROVIDER: provider,
+                    names.GEN_AI_REQUEST_MODEL: model,
+                    names.AGENT: agent,
+                    names.SKILL: skill,
+                },
+            )
 
     def model_used(
         self,

@@ -22,12 +22,18 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from opentelemetry import metrics as metrics_api
 from opentelemetry import trace
-from opentelemetry.metrics import Meter, MeterProvider, NoOpMeterProvider
+from opentelemetry.metrics import (
+    CallbackOptions,
+    Meter,
+    MeterProvider,
+    NoOpMeterProvider,
+    Observation,
+)
 from opentelemetry.sdk import environment_variables as otel
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import (
@@ -42,6 +48,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from motet.errors import SetupError
 from motet.settings import Settings
 from motet.telemetry import names, otlp
+from motet.telemetry.background import BackgroundProcessor
 from motet.telemetry.metrics import Instruments
 from motet.telemetry.span_store import SpanFiles, SpanStoreProcessor
 from motet.telemetry.tracer import Tracer
@@ -52,6 +59,9 @@ if TYPE_CHECKING:
 __all__ = ["Telemetry", "setup"]
 
 _log = logging.getLogger(__name__)
+
+_LAST_S: Final = 0.1
+"""Seconds that the end of metrics takes at least."""
 
 Closing = Callable[[float], object]
 """Ends something within the seconds that it is given."""
@@ -124,6 +134,7 @@ def setup(
     enabled = os.environ.get(otel.OTEL_SDK_DISABLED, "").strip().lower() != "true"
     closings: list[Closing] = []
     processors: list[SpanProcessor] = []
+    sender: BackgroundProcessor | None = None
     if enabled:
         if settings.spans_dir is not None:
             process = re.sub(r"[^A-Za-z0-9_.-]", "_", f"{service}-{instance}")
@@ -142,7 +153,9 @@ def setup(
         if meters is not None:
             metrics_api.set_meter_provider(meters)
     meter = (meters or NoOpMeterProvider()).get_meter(names.SCOPE)
-    instruments = Instruments(meter, enabled=meters is not None)
+    instruments = Instruments(meter, enabled=meters is not None, tenants=settings.metrics_tenants)
+    if meters is not None and sender is not None:
+        _count_dropped(meter, sender)
     telemetry = Telemetry(service, provider, tracer, meter, instruments, closings)
     if closings:
         atexit.register(telemetry.close)
@@ -153,8 +166,10 @@ def _resource(service: str, settings: Settings, version: str, instance: str) -> 
     attributes = {
         names.SERVICE_NAMESPACE: settings.namespace,
         names.SERVICE_VERSION: version or _motet_version(),
-        names.SERVICE_INSTANCE_ID: instance,
     }
+    # What is given here goes before the environment; a pod's name says more than a random number.
+    if f"{names.SERVICE_INSTANCE_ID}=" not in os.environ.get(otel.OTEL_RESOURCE_ATTRIBUTES, ""):
+        attributes[names.SERVICE_INSTANCE_ID] = instance
     if not os.environ.get(otel.OTEL_SERVICE_NAME):
         attributes[names.SERVICE_NAME] = f"motet-{service}"
     return Resource.create(attributes)
@@ -184,6 +199,15 @@ def _tracing(
     return provider, Tracer(provider, chain, scope, limits, enabled=enabled)
 
 
+def _count_dropped(meter: Meter, sender: BackgroundProcessor) -> None:
+    def dropped(_: CallbackOptions) -> list[Observation]:
+        return [Observation(sender.dropped)]
+
+    meter.create_observable_counter(
+        names.METRIC_SPANS_DROPPED, [dropped], "{span}", "Spans that could not be sent in time."
+    )
+
+
 def _metering(
     resource: Resource, readers: Sequence[MetricReader], closings: list[Closing]
 ) -> MeterProvider | None:
@@ -194,5 +218,6 @@ def _metering(
     from opentelemetry.sdk import metrics as sdk  # costs 50 ms, seldom wanted
 
     provider = sdk.MeterProvider(readers, resource, shutdown_on_exit=False)
-    closings.append(lambda timeout_s: provider.shutdown(timeout_s * 1000))
+    # Without any time left, its thread would not even be told to end.
+    closings.append(lambda timeout_s: provider.shutdown(max(_LAST_S, timeout_s) * 1000))
     return provider

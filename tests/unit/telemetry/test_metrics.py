@@ -10,6 +10,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader, Metric
 from motet.messages import Usage
 from motet.settings import Settings
 from motet.telemetry import Instruments, names, setup
+from motet.telemetry.levels import Level
 
 
 class Read:
@@ -70,15 +71,50 @@ def test_a_wait_is_never_negative_though_clocks_differ(read: Read) -> None:
 
 
 def test_tasks_and_dead_letters_are_counted(read: Read) -> None:
-    read.instruments.task_ended("succeeded", 4.0)
-    read.instruments.task_ended("succeeded", 6.0)
+    spent = Usage(input_tokens=90, output_tokens=10, cost_usd=0.5)
+    read.instruments.task_ended("succeeded", 4.0, "acme", spent)
+    read.instruments.task_ended("succeeded", 6.0, "acme", spent)
     read.instruments.dead_letter("", "", "invalid_input")
     metrics = read.metrics()
-    assert points(metrics[names.METRIC_TASKS]) == [({names.STATE: "succeeded"}, 2)]
-    assert points(metrics[names.METRIC_TASK_DURATION]) == [({names.STATE: "succeeded"}, 10.0)]
+    acme = {names.TENANT: "acme"}
+    ended = {names.STATE: "succeeded", **acme}
+    assert points(metrics[names.METRIC_TASKS]) == [(ended, 2)]
+    assert points(metrics[names.METRIC_TASK_DURATION]) == [(ended, 10.0)]
+    assert points(metrics[names.METRIC_TASK_TOKENS]) == [(acme, 200)]
+    assert points(metrics[names.METRIC_TASK_COST]) == [(acme, 1.0)]
     assert points(metrics[names.METRIC_DEAD_LETTERS]) == [
         ({names.AGENT: "", names.SKILL: "", names.ERROR_TYPE: "invalid_input"}, 1)
     ]
+
+
+def test_tenants_past_the_bound_share_a_series(settings: Settings) -> None:
+    read = Read(settings.model_copy(update={"metrics_tenants": 3}))
+    for tenant in ("a", "b", "c", "d", "a", "default"):
+        read.instruments.task_ended("succeeded", 1.0, tenant)
+    counted = {
+        str(labels[names.TENANT]): count
+        for labels, count in points(read.metrics()[names.METRIC_TASKS])
+    }
+    assert counted == {"a": 2, "b": 1, "default": 1, names.OTHER: 2}
+
+
+def test_a_look_replaces_the_one_before(read: Read) -> None:
+    queued = names.METRIC_CALLS_QUEUED
+    levels = read.instruments.levels
+    levels.show([Level(queued, 3, {names.AGENT: "a"}), Level(queued, 1, {names.AGENT: "b"})])
+    assert points(read.metrics()[queued]) == [({names.AGENT: "a"}, 3), ({names.AGENT: "b"}, 1)]
+    levels.show([Level(queued, 2, {names.AGENT: "b"})])
+    assert points(read.metrics()[queued]) == [({names.AGENT: "b"}, 2)]
+
+
+def test_what_is_recorded_in_a_span_has_it_as_an_exemplar(read: Read) -> None:
+    with read.telemetry.tracer.span("process motet.call.a.b") as span:
+        read.instruments.call_ended("a", "b", "ok", 0.5)
+    (point,) = read.metrics()[names.METRIC_HANDLER_TIME].data.data_points
+    (exemplar,) = point.exemplars
+    context = span.get_span_context()
+    assert (exemplar.trace_id, exemplar.span_id) == (context.trace_id, context.span_id)
+    assert exemplar.value == 0.5
 
 
 def test_models_are_counted_as_the_conventions_say(read: Read) -> None:
