@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from motet.errors import SetupError
-from motet_retriever.stores import qdrant_edge
+from motet_retriever.stores.bm25 import BM25
 from motet_retriever.stores.port import Branch, IndexedPassage, PassageStore, Query
 from motet_retriever.stores.qdrant_edge import QdrantEdgeStore
 from tests.integration.stored_documents import (
@@ -283,7 +283,7 @@ class TestQdrantEdge(PassageStoreContract):
         lengths = [1, 2, 3]  # words that are no stop words
         await store.put(*version("a", ["apple", "apple pear", "apple apple fig", "plum"]))
         found = await store.search(Query(limit=5, words="apple"))
-        k, b, average = 1.2, 0.75, qdrant_edge.BM25.avg_len
+        k, b, average = 1.2, 0.75, BM25.avg_len
         rarity = math.log(1 + (4 - 3 + 0.5) / (3 + 0.5))
         for position, times in enumerate([1, 1, 2]):
             length = 1 - b + b * lengths[position] / average

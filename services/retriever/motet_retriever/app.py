@@ -11,15 +11,42 @@ from faststream.annotations import ContextRepo
 
 from motet.agent import Agent
 from motet.bus import Bus
+from motet.models import Embedder
 from motet.models import embedder as embedder_of
 from motet.settings import Settings, load_settings
 from motet_retriever.ingestion import Ingestion
 from motet_retriever.search import Search
 from motet_retriever.settings import RetrieverSettings
 from motet_retriever.skills import declare
-from motet_retriever.stores.qdrant_edge import QdrantEdgeStore
+from motet_retriever.stores.port import PassageStore
 
-__all__ = ["agent"]
+__all__ = ["agent", "open_store"]
+
+
+async def open_store(
+    own: RetrieverSettings, settings: Settings, embedder: Embedder
+) -> PassageStore:
+    """The store that the settings mean: a server by its address, or a folder of the service's own.
+
+    Raises:
+        SetupError: It cannot be used; the sentence says what to do.
+    """
+    model, dimension = embedder.name, embedder.dimension
+    if own.url is None:
+        from motet_retriever.stores.qdrant_edge import QdrantEdgeStore
+
+        return await QdrantEdgeStore.open(
+            own.store_path(settings), model=model, dimension=dimension
+        )
+    from motet_retriever.stores.qdrant_server import QdrantServerStore
+
+    return await QdrantServerStore.open(
+        own.url,
+        api_key=own.key(),
+        collection=own.collection or settings.namespace,
+        model=model,
+        dimension=dimension,
+    )
 
 
 @asynccontextmanager
@@ -36,11 +63,7 @@ async def resources(
     embedder = context.get("embedder") or embedder_of(settings)
     async with AsyncExitStack() as stack:
         await embedder.embed(["The model is loaded before the first question comes."])
-        store = await stack.enter_async_context(
-            await QdrantEdgeStore.open(
-                own.store_path(settings), model=embedder.name, dimension=embedder.dimension
-            )
-        )
+        store = await stack.enter_async_context(await open_store(own, settings, embedder))
         ingestion = Ingestion(
             store, embedder, own.chunking(), max_document_bytes=own.max_document_bytes
         )

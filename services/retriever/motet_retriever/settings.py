@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from motet.settings import ServiceSettings, Settings
@@ -19,8 +19,15 @@ class RetrieverSettings(ServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="MOTET_RETRIEVER_")
 
+    url: str | None = Field(default=None, pattern=r"^https?://[^/\s]+")
+    """Address of a Qdrant server, such as `http://qdrant:6333`, which several retrievers may share;
+    None keeps passages in a folder of the service's own."""
+    api_key: SecretStr | None = None
+    """Key of that server; None sends none. Over `http://` it travels in the clear."""
+    collection: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.-]{1,255}$")
+    """The server's name of the passages; None takes MOTET_NAMESPACE."""
     store_dir: Path | None = None
-    """Folder of the passage store; None takes `retriever` under MOTET_DATA_DIR. One process has it
+    """Folder of the embedded store; None takes `retriever` under MOTET_DATA_DIR. One process has it
     open."""
     chunk_tokens: int = Field(default=200, ge=16, le=4000)
     """Tokens that a passage has at most, estimated; the embedding model must see them all beside
@@ -54,6 +61,10 @@ class RetrieverSettings(ServiceSettings):
     def store_path(self, settings: Settings) -> Path:
         """Where the passage store is."""
         return self.store_dir or settings.data_dir / "retriever"
+
+    def key(self) -> str | None:
+        """The key of the Qdrant server."""
+        return None if self.api_key is None else self.api_key.get_secret_value()
 
     def chunking(self) -> Chunking:
         """How documents are cut."""

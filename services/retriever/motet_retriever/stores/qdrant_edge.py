@@ -29,6 +29,7 @@ import qdrant_edge as qdrant
 from typing_extensions import override
 
 from motet.messages import DocumentInfo, Passage
+from motet_retriever.stores.bm25 import bm25
 from motet_retriever.stores.folder import StoreFolder
 from motet_retriever.stores.port import Branch, Found, IndexedPassage, PassageStore, Query
 from motet_retriever.worker import Worker
@@ -46,12 +47,6 @@ RECORDS = UUID("0b6e7f0a-5d0e-4c57-9c0d-6a3c5f1d2e47")
 
 BATCH = 256
 """Passages written at once: some 5 ms in which nothing else runs."""
-
-BM25 = qdrant.Bm25Config(k=1.2, b=0.75, avg_len=80, language="english")
-"""The usual constants of BM25 (Robertson and Zaragoza, "The Probabilistic Relevance Framework",
-2009, section 3.3). The engine takes the average length as given: passages of at most 200 tokens,
-with title and headings, have 77 words that are no stop words on average in SciFact's abstracts.
-Stop words and Snowball's stems are English."""
 
 NO_INDEX_BELOW_KB = 1 << 31
 """Never: with an index, the engine's upkeep would stop the process for seconds."""
@@ -78,7 +73,7 @@ class QdrantEdgeStore(PassageStore):
     def __init__(self, path: Path, worker: Worker, model: str, dimension: int) -> None:
         """Blocks; `open` is the way in."""
         self._worker = worker
-        self._words = qdrant.Bm25(BM25)
+        self._words = bm25()
         self._unsettled: set[str] = set()
         self._closed = False
         self._folder = StoreFolder(

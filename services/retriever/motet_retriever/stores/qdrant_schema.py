@@ -1,0 +1,78 @@
+"""The collection of a retriever on a Qdrant server: made if it is not there, or checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from qdrant_client import models
+
+from motet.errors import FaultError, SetupError
+from motet_retriever.stores.qdrant_calls import Collection
+
+__all__ = ["prepare"]
+
+FORMAT = 1
+"""Version of everything that decides what is in a collection."""
+MAKER = "motet"
+INDEXED = {
+    "kind": models.PayloadSchemaType.KEYWORD,
+    "source": models.PayloadSchemaType.KEYWORD,
+    "revision": models.PayloadSchemaType.KEYWORD,
+    "generation": models.PayloadSchemaType.INTEGER,
+    "pending": models.PayloadSchemaType.INTEGER,
+}
+"""What filters ask for; a server in strict mode refuses others."""
+
+
+async def prepare(collection: Collection, model: str, dimension: int) -> None:
+    """Makes the collection for embeddings by `model`, unless it is there.
+
+    Raises:
+        SetupError: The one that is there is for something else.
+        FaultError: The server fails.
+    """
+    ask, client, name = collection.ask, collection.client, collection.name
+    made_by = {"made_by": MAKER, "format": FORMAT, "embedding_model": model}
+    if not await ask(client.collection_exists, name):
+        dense = models.VectorParams(size=dimension, distance=models.Distance.COSINE)
+        sparse = models.SparseVectorParams(modifier=models.Modifier.IDF)
+        try:
+            await ask(
+                client.create_collection,
+                name,
+                vectors_config={"dense": dense},
+                sparse_vectors_config={"sparse": sparse},
+                metadata=made_by,
+            )
+        except FaultError:
+            # Another retriever may have made it meanwhile.
+            if not await ask(client.collection_exists, name):
+                raise
+    config = (await ask(client.get_collection, name)).config
+    _check(name, config, {**made_by, "dimension": dimension})
+    for field, kind in INDEXED.items():
+        await ask(client.create_payload_index, name, field_name=field, field_schema=kind)
+
+
+def _check(name: str, config: models.CollectionConfig, wanted: Mapping[str, Any]) -> None:
+    there: dict[str, Any] = dict(config.metadata or {})
+    vectors = config.params.vectors
+    if isinstance(vectors, dict) and "dense" in vectors:
+        there["dimension"] = vectors["dense"].size
+    if there.get("made_by") != MAKER:
+        raise SetupError(
+            f"The collection {name!r} was not made by a retriever. Set MOTET_RETRIEVER_COLLECTION "
+            "to another name."
+        )
+    different = [
+        f"{key} {there.get(key)!r}, and this process works with {value!r}"
+        for key, value in wanted.items()
+        if there.get(key) != value
+    ]
+    if different:
+        raise SetupError(
+            f"The collection {name!r} was made with {'; '.join(different)}. Set it back "
+            "(MOTET_EMBEDDING_MODEL says which embedding model is used), or set "
+            "MOTET_RETRIEVER_COLLECTION to a new name and ingest the documents again."
+        )
