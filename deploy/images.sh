@@ -1,12 +1,19 @@
 #!/usr/bin/env bash
-# Builds every image of Motet, or those named: images.sh [planner|...|cli|graph-embedded]...
-# VERSION=0.1.0 is the tag; further arguments of `docker build` come from BUILD_ARGS.
+# Builds every image of Motet but `model`, or those named:
+# images.sh [planner|...|cli|graph-embedded|model]...
+#
+# VERSION=0.1.0 is the tag. The package index that pip is configured for is taken; further arguments
+# of `docker build` come from BUILD_ARGS.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 version=${VERSION:-$(sed -nE 's/^version = "(.*)"$/\1/p' shared/pyproject.toml)}
 revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
 read -ra more <<<"${BUILD_ARGS:-}"
+index=${UV_DEFAULT_INDEX:-${PIP_INDEX_URL:-$(python3 -m pip config get global.index-url 2>/dev/null || true)}}
+if [[ -n $index ]]; then
+    more+=(--build-arg "UV_DEFAULT_INDEX=$index" --build-arg "PIP_INDEX_URL=$index")
+fi
 
 build() { # build IMAGE ARGUMENT...
     local image=motet/$1:$version began=$SECONDS
@@ -27,7 +34,7 @@ if (($# == 0)); then
 fi
 for name in "$@"; do
     case $name in
-        cli) build cli --target cli ;;
+        cli | model) build "$name" --target "$name" ;;
         graph-embedded)
             build graph-embedded --target service --build-arg SERVICE=graph \
                 --build-arg ALSO=graph-embedded

@@ -25,6 +25,8 @@ lock requirements/core.txt --constraint requirements/dev.txt --extra health --ex
     shared/pyproject.toml
 lock requirements/cli.txt --constraint requirements/dev.txt --extra cli --extra health \
     --extra otlp requirements/cli.in shared/pyproject.toml
+lock requirements/model.txt --constraint requirements/dev.txt requirements/model.in \
+    shared/pyproject.toml
 lock requirements/graph-embedded.txt --constraint requirements/dev.txt --extra embedded \
     services/graph/pyproject.toml
 # One version of everything everywhere: what the tests ran with is what a service runs with.

@@ -59,6 +59,9 @@ class Settings(ServiceSettings):
     """Folder of everything that must survive a restart: streams, stores, spans."""
     cache_dir: Path = Path("~/.cache/motet")
     """Folder of what can be fetched or computed again: weights, cached answers."""
+    weights_dir: Path | None = None
+    """Folder of weights that is looked through before `cache_dir`, laid out like it and never
+    written to; the images carry one."""
     spans_dir: Path | None = None
     """Folder of the local span store, where `motet trace` looks; None writes none."""
 
@@ -107,10 +110,15 @@ class Settings(ServiceSettings):
     health_port: int | None = Field(default=None, ge=0, le=65535)
     """Port of the probes `/health` and `/ready` over HTTP; None serves none."""
 
-    @field_validator("data_dir", "cache_dir", "spans_dir", "nats_credentials")
+    @field_validator("data_dir", "cache_dir", "weights_dir", "spans_dir", "nats_credentials")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return None if path is None else path.expanduser().absolute()
+
+    @property
+    def weights_dirs(self) -> tuple[Path, ...]:
+        """Where weights are looked for, first to last."""
+        return (self.cache_dir,) if self.weights_dir is None else (self.weights_dir, self.cache_dir)
 
     @field_validator("model", "embedding_model")
     @classmethod

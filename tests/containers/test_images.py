@@ -69,6 +69,34 @@ def test_an_image_has_what_its_locks_name_and_nothing_else(
     assert strangers.items() <= locked.items()
 
 
+EMBEDS = (
+    "import asyncio; from motet.models import embedder; from motet.settings import load_settings;"
+    "print(asyncio.run(embedder(load_settings()).embed(['a text'])).shape)"
+)
+HEARS = (
+    "import numpy as np; from motet.settings import load_settings;"
+    "from motet_speech.choice import transcriber_of; from motet_speech.settings import *;"
+    "print(transcriber_of(load_settings(SpeechSettings), load_settings()).name)"
+)
+
+
+@pytest.mark.parametrize(
+    "name, code, expected",
+    [
+        *((name, EMBEDS, "(1, 384)") for name in ("evaluator", "graph", "retriever")),
+        ("speech", HEARS, "local:whisper-tiny.en"),
+    ],
+)
+def test_an_image_carries_its_weights(
+    name: str, code: str, expected: str, engine: docker.DockerClient, images: Any
+) -> None:
+    (tag,) = images(name)
+    said = engine.containers.run(
+        tag, ["-c", code], entrypoint="python", remove=True, network_mode="none", **HARDENED
+    )
+    assert said.decode().splitlines()[-1] == expected
+
+
 @pytest.mark.timeout(180)
 def test_a_service_lives_and_stops_in_a_read_only_container(
     mesh: ContainerMesh, images: Any

@@ -97,7 +97,7 @@ def _piper(name: str, settings: Settings) -> Voice:
 
 
 def _first_pulled(settings: Settings) -> str:
-    pulled = (name for name in WHISPERS if weights.installed(name, settings.cache_dir))
+    pulled = (name for name in WHISPERS if weights.installed(name, *settings.weights_dirs))
     return next(pulled, WHISPERS[-1])
 
 
@@ -106,7 +106,7 @@ def _weights(name: str, kind: str, settings: Settings) -> Path:
     if (known := weights.manifest().get(name)) is None or known.kind != kind:
         names = ", ".join(name for name, each in weights.manifest().items() if each.kind == kind)
         raise SetupError(f"There is no local {kind} model {name!r}; there are {names}.")
-    return weights.path(name, settings.cache_dir).parent
+    return weights.path(name, *settings.weights_dirs).parent
 
 
 def _api(own: SpeechSettings) -> AudioApi:

@@ -20,7 +20,7 @@ def needed_weights(settings: Settings) -> list[str]:
     if provider == "local":
         needed.append(name)
     elif provider == "auto" and not any(
-        weights.installed(each, settings.cache_dir) for each in WHISPERS
+        weights.installed(each, *settings.weights_dirs) for each in WHISPERS
     ):
         needed.append(WHISPERS[-1])
     provider, _, name = own.voice.partition(":")

@@ -31,13 +31,13 @@ def list_(as_json: AsJson = False) -> None:
     from motet.settings import load_settings
 
     with told():
-        cache_dir = load_settings().cache_dir
+        places = load_settings().weights_dirs
     rows = [
         {
             "name": name,
             "kind": model.kind,
             "bytes": model.size,
-            "installed": weights.installed(name, cache_dir),
+            "installed": weights.installed(name, *places),
             "license": model.license,
             "about": model.about,
         }
@@ -47,7 +47,7 @@ def list_(as_json: AsJson = False) -> None:
         write_json(rows)
         return
     for name, model in weights.manifest().items():
-        there = "[green]here[/]" if weights.installed(name, cache_dir) else "[dim]not pulled[/]"
+        there = "[green]here[/]" if weights.installed(name, *places) else "[dim]not pulled[/]"
         out().print(f"[bold]{name}[/]  {model.kind}, {_size(model.size)}  {there}")
         out().print(f"  {model.about} {model.license}.", markup=False)
 
@@ -84,7 +84,7 @@ def path(
     from motet.settings import load_settings
 
     with told():
-        found = weights.path(name, load_settings().cache_dir)
+        found = weights.path(name, *load_settings().weights_dirs)
     if as_json:
         write_json({"path": str(found)})
     else:
@@ -101,8 +101,8 @@ def pull_weights(names: Iterable[str], settings: Settings) -> dict[str, Path]:
 
     paths: dict[str, Path] = {}
     for name in names:
-        if weights.installed(name, settings.cache_dir):
-            paths[name] = weights.path(name, settings.cache_dir)
+        if weights.installed(name, *settings.weights_dirs):
+            paths[name] = weights.path(name, *settings.weights_dirs)
             continue
         with _bar(name) as progress:
             paths[name] = weights.pull(name, settings.cache_dir, progress, notice=_notice)

