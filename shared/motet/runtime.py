@@ -124,22 +124,25 @@ class RunningAgent:
 
     async def start(self) -> None:
         """Takes calls and announces the agent."""
-        topology, js = self.bus.topology, self.bus.js
-        for name in self.agent.skills:
-            await ensure_consumer(
-                js, topology.stream("CALLS"), topology.consumer(self.agent.name, name)
+        topology, name = self.bus.topology, self.agent.name
+        queues = [("CALLS", topology.consumer(name, skill)) for skill in self.agent.skills]
+        if self._tasks is not None:
+            kinds = (*SUBMISSIONS, "cancel", "resume")
+            queues += [("TASKS", topology.task_consumer(kind)) for kind in kinds]
+        if self._finished is not None:
+            queues.append(("EVENTS", topology.finished_consumer(name)))
+        for stream, queue in queues:
+            await self.bus.patiently(
+                partial(ensure_consumer, self.bus.js, topology.stream(stream), queue),
+                f"The queue {queue.durable_name!r} cannot be made",
             )
         await self._cancellations.start()
         await self._registry.start()
         for server in self._servers:
             await server.start()
         if self._tasks is not None:
-            for kind in (*SUBMISSIONS, "cancel", "resume"):
-                await ensure_consumer(js, topology.stream("TASKS"), topology.task_consumer(kind))
             await self._tasks.start()
         if self._finished is not None:
-            consumer = topology.finished_consumer(self.agent.name)
-            await ensure_consumer(js, topology.stream("EVENTS"), consumer)
             await self._finished.start()
         await self.bus.client.flush()
         await self._announcement.start()

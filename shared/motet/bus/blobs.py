@@ -1,18 +1,24 @@
-"""Blobs: bodies that are too large for a message, in the object store."""
+"""Blobs: bodies that are too large for a message, in the object store.
+
+A blob is read in pages, like any stream: a consumer, by which the client library reads it, dies
+with its server, and its reader would wait for ever.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from io import BufferedIOBase
-from typing import BinaryIO, cast
+from collections.abc import AsyncGenerator
+from functools import partial
+from typing import BinaryIO
 
-from nats.errors import Error as NatsError
-from nats.js.api import ObjectMeta
-from nats.js.errors import APIError, NotFoundError
+from nats.js.api import ObjectInfo, ObjectMeta
+from nats.js.errors import NotFoundError
 from nats.js.object_store import ObjectStore
 
+from motet.bus import connection
 from motet.bus.connection import Bus
+from motet.bus.pages import pages
 from motet.errors import FaultError
 from motet.messages import BlobRef, FaultType
 
@@ -40,10 +46,11 @@ class Blobs:
             FaultError: `unavailable` when the store does not take it.
         """
         store = await self._open()
-        try:
+
+        async def put() -> None:
             await store.put(name, data, meta=ObjectMeta(name=name, description=media_type))
-        except (NatsError, APIError) as error:
-            raise _unavailable(name, error) from error
+
+        await self._bus.patiently(put, f"The object store did not take {name!r}")
         return BlobRef(
             name=name,
             size=len(data),
@@ -59,13 +66,7 @@ class Blobs:
             FaultError: `not_found`, `unavailable`, or `invalid_input` when the bytes are not those
                 that the reference promises.
         """
-        store = await self._open()
-        try:
-            data = (await store.get(ref.name)).data or b""
-        except NotFoundError:
-            raise FaultError.of(FaultType.NOT_FOUND, f"There is no blob {ref.name!r}.") from None
-        except (NatsError, APIError) as error:
-            raise _unavailable(ref.name, error) from error
+        data = b"".join([piece async for piece in self._pieces(ref)])
         if hashlib.sha256(data).hexdigest() != ref.sha256:
             raise _changed(ref)
         return data
@@ -76,13 +77,8 @@ class Blobs:
         Raises:
             FaultError: As `get`.
         """
-        store = await self._open()
-        try:
-            await store.get(ref.name, writeinto=cast("BufferedIOBase", file))
-        except NotFoundError:
-            raise FaultError.of(FaultType.NOT_FOUND, f"There is no blob {ref.name!r}.") from None
-        except (NatsError, APIError) as error:
-            raise _unavailable(ref.name, error) from error
+        async for piece in self._pieces(ref):
+            await asyncio.to_thread(file.write, piece)
         file.seek(0)
         if await asyncio.to_thread(_sha256, file) != ref.sha256:
             raise _changed(ref)
@@ -96,12 +92,50 @@ class Blobs:
         except NotFoundError:
             return
 
+    async def _pieces(self, ref: BlobRef) -> AsyncGenerator[bytes]:
+        """The bytes of `ref`, a piece at a time.
+
+        Raises:
+            FaultError: `not_found`, or `unavailable`, as when some are gone or cannot be read.
+        """
+        store = await self._open()
+        complaint = f"Blob {ref.name!r} cannot be read"
+
+        async def find() -> ObjectInfo | None:
+            try:
+                return await store.get_info(ref.name)
+            except NotFoundError:
+                return None
+
+        info = await self._bus.patiently(find, complaint)
+        if info is None:
+            raise FaultError.of(FaultType.NOT_FOUND, f"There is no blob {ref.name!r}.")
+        stream, chunks = (
+            f"OBJ_{self._bus.topology.blobs}",
+            self._bus.topology.blob_chunks(info.nuid),
+        )
+        after, left = 0, info.chunks or 0
+        give_up = asyncio.get_running_loop().time() + connection.GIVE_UP_S
+        while left > 0:
+            async for page in pages(self._bus, stream, chunks, complaint, after):
+                for message in page:
+                    after, left = message.sequence, left - 1
+                    yield message.body
+            if left > 0:
+                # A copy of the stream may be behind; or another has replaced the blob.
+                if asyncio.get_running_loop().time() >= give_up:
+                    raise FaultError.of(
+                        FaultType.UNAVAILABLE, f"{complaint}: some of it is gone.", retryable=True
+                    )
+                await asyncio.sleep(0.1)
+
     async def _open(self) -> ObjectStore:
         if self._store is None:
-            try:
-                self._store = await self._bus.js.object_store(self._bus.topology.blobs)
-            except (NatsError, APIError) as error:
-                raise _unavailable(self._bus.topology.blobs, error) from error
+            blobs = self._bus.topology.blobs
+            open_store = partial(self._bus.js.object_store, blobs)
+            self._store = await self._bus.patiently(
+                open_store, f"The object store {blobs!r} cannot be opened"
+            )
         return self._store
 
 
@@ -115,12 +149,4 @@ def _sha256(file: BinaryIO) -> str:
 def _changed(ref: BlobRef) -> FaultError:
     return FaultError.of(
         FaultType.INVALID_INPUT, f"Blob {ref.name!r} does not have the promised SHA-256."
-    )
-
-
-def _unavailable(name: str, error: Exception) -> FaultError:
-    return FaultError.of(
-        FaultType.UNAVAILABLE,
-        f"The object store failed on {name!r}: {error or type(error).__name__}.",
-        retryable=True,
     )

@@ -118,7 +118,11 @@ class TaskBook:
         while True:
             item = await self._bucket.get(task)
             record = None if item is None else TaskRecord.model_validate_json(item.value)
-            if item is None or record is None or record.state != TaskState.WAITING:
+            if item is None or record is None:
+                return None
+            if record.state == TaskState.RUNNING and record.sequence == sequence:
+                return record  # written before, and the acknowledgement was lost
+            if record.state != TaskState.WAITING:
                 return None
             values = {"state": TaskState.RUNNING, "sequence": sequence, "waits_for": ()}
             changed = record.model_copy(update={**values, "updated_at": datetime.now(UTC)})

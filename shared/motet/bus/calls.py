@@ -16,17 +16,17 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from nats.aio.msg import Msg
-from nats.errors import Error as NatsError
-from nats.js.errors import APIError, NotFoundError
+from nats.js.errors import NotFoundError
 from opentelemetry.trace import SpanKind
 from pydantic import BaseModel
 from pydantic_core import to_json
 
 from motet.bus.blobs import Blobs
-from motet.bus.connection import ATTEMPT_TIMEOUT_S, Bus
+from motet.bus.connection import Bus
 from motet.bus.context import CallContext
 from motet.bus.ledger import Ledger, read_record
 from motet.bus.topology import Header
@@ -121,26 +121,24 @@ class Caller:
         """Refuses a skill that has no queue: nobody would ever take the call up."""
         if (agent, skill) in self._known:
             return
-        try:
-            if not _SKILL.fullmatch(f"{agent}.{skill}"):
-                raise NotFoundError
-            await self._bus.js.consumer_info(
-                self._bus.topology.stream("CALLS"), f"{agent}-{skill}", timeout=ATTEMPT_TIMEOUT_S
-            )
-        except (NotFoundError, ValueError):
+        if not _SKILL.fullmatch(f"{agent}.{skill}") or not await self._bus.patiently(
+            partial(self._is_known, agent, skill),
+            f"NATS does not say whether '{agent}.{skill}' exists",
+        ):
             raise FaultError.of(
                 FaultType.UNKNOWN_SKILL,
                 f"No agent has ever announced the skill {f'{agent}.{skill}'[:100]!r}: "
                 "`motet agents` lists what there is.",
-            ) from None
-        except (NatsError, APIError) as error:
-            raise FaultError.of(
-                FaultType.UNAVAILABLE,
-                f"NATS does not say whether '{agent}.{skill}' exists: "
-                f"{error or type(error).__name__}.",
-                retryable=True,
-            ) from error
+            )
         self._known.add((agent, skill))
+
+    async def _is_known(self, agent: str, skill: str) -> bool:
+        stream = self._bus.topology.stream("CALLS")
+        try:
+            await self._bus.js.consumer_info(stream, f"{agent}-{skill}")
+        except (NotFoundError, ValueError):
+            return False
+        return True
 
     async def _body(
         self,

@@ -6,6 +6,7 @@ Invariants:
 - Errors of the client library leave here as faults, so that nothing above names it.
 - A store is repeated under its `Nats-Msg-Id` until its time is over, so that a server that comes
   back within that time loses and doubles nothing.
+- In a cluster, what a write is decided on is read from the leader (see `motet.bus.kv`).
 - A server that dies forgets the ids of messages that had left a work queue. So a call that is
   published again says that it is, and is looked up before it runs.
 """
@@ -34,7 +35,7 @@ from nats.errors import (
     Error as NatsError,
 )
 from nats.js import JetStreamContext
-from nats.js.errors import APIError, ServiceUnavailableError
+from nats.js.errors import APIError, NoStreamResponseError, ServiceUnavailableError
 from pydantic_core import from_json
 
 from motet.bus.lasting import lasting
@@ -56,8 +57,8 @@ up."""
 ATTEMPT_TIMEOUT_S = 3.0
 """Seconds that one attempt at it waits for an answer."""
 
-WRONG_LAST_SEQUENCE = 10071
-"""NATS's error code for a failed compare-and-set."""
+WRONG_LAST_SEQUENCE = frozenset({10071, 10164})
+"""NATS's error codes for a failed compare-and-set: another was the last, or is about to be."""
 
 GOODBYE_S = 2
 """Seconds that a last message may take when a connection ends."""
@@ -71,6 +72,8 @@ SIZE_ERRORS = frozenset({10054, 10097})
 STORAGE_ERRORS = frozenset({10047, 10077, 10110, 10023})
 """NATS's error codes for no room: account or server storage, stream limits, resources."""
 
+UNANSWERED = (TimeoutError, NoRespondersError, NoStreamResponseError, ServiceUnavailableError)
+"""What the client library raises while nobody leads what was asked for, or a server starts."""
 
 T = TypeVar("T")
 
@@ -138,7 +141,7 @@ class Bus:
                     f"{self.client.max_payload} bytes: put it into the object store.",
                 ) from None
             except APIError as error:
-                if error.err_code == WRONG_LAST_SEQUENCE:
+                if error.err_code in WRONG_LAST_SEQUENCE:
                     raise SequenceConflictError(subject) from None
                 if error.err_code in SIZE_ERRORS:
                     raise FaultError.of(
@@ -213,7 +216,7 @@ class Bus:
         while True:
             try:
                 return await ask()
-            except (TimeoutError, NoRespondersError, ServiceUnavailableError) as error:
+            except UNANSWERED as error:
                 if loop.time() >= give_up:
                     raise _complaint(complaint, error) from error
             except (NatsError, APIError) as error:
@@ -227,6 +230,13 @@ class Bus:
         What the server keeps for a connection (subscriptions apart) does not outlive it.
         """
         return int(self.client.stats["reconnects"])
+
+    @property
+    def clustered(self) -> bool:
+        """Whether several servers may hold copies of what is read, so that one may be behind."""
+        # nats-py has no other name for what the server says of itself; a leaf node says nothing.
+        server: dict[str, Any] = self.client._server_info  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        return "cluster" in server or self.settings.replicas > 1
 
 
 def options(settings: Settings, client: str, made: Callable[[], Client | None]) -> dict[str, Any]:

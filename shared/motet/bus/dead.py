@@ -7,11 +7,12 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, cast
 
-from nats.errors import Error as NatsError
-from nats.js.errors import APIError, NotFoundError
+from nats.js.errors import NotFoundError
 
 from motet.bus.blobs import Blobs
 from motet.bus.connection import Bus
@@ -29,6 +30,7 @@ _DROPPED_ON_REPLAY = (
     Header.PARENT,
     Header.ACCOUNT,
 )
+_UNREADABLE = "Dead letters cannot be read"
 _HEADER_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -179,26 +181,29 @@ class DeadLetters:
             FaultError: `not_found`.
         """
         await self.get(sequence)
-        try:
-            await self._bus.js.delete_msg(self._stream, sequence)
-        except (NatsError, APIError) as error:
-            raise _unreadable(error) from error
+
+        async def delete() -> None:
+            # Asked again, it may be gone.
+            with suppress(NotFoundError):
+                await self._bus.js.delete_msg(self._stream, sequence)
+
+        await self._bus.patiently(delete, f"Dead letter {sequence} cannot be removed")
 
     async def _ends(self) -> tuple[int, int]:
-        try:
-            state = (await self._bus.js.stream_info(self._stream)).state
-        except (NatsError, APIError) as error:
-            raise _unreadable(error) from error
+        state = (
+            await self._bus.patiently(partial(self._bus.js.stream_info, self._stream), _UNREADABLE)
+        ).state
         return max(state.first_seq, 1), state.last_seq
 
     async def _read(self, sequence: int) -> DeadLetter | None:
-        try:
-            message = await self._bus.js.get_msg(self._stream, sequence)
-        except NotFoundError:
-            return None
-        except (NatsError, APIError) as error:
-            raise _unreadable(error) from error
-        return DeadLetter.model_validate_json(message.data or b"")
+        async def ask() -> bytes | None:
+            try:
+                return (await self._bus.js.get_msg(self._stream, sequence)).data or b""
+            except NotFoundError:
+                return None
+
+        body = await self._bus.patiently(ask, _UNREADABLE)
+        return None if body is None else DeadLetter.model_validate_json(body)
 
 
 def _kept(headers: Mapping[str, str]) -> dict[str, str]:
@@ -219,11 +224,3 @@ def _with_id(body: bytes, task: str) -> bytes | None:
 
 def _trace(headers: Mapping[str, str]) -> dict[str, str]:
     return {k: v for k, v in headers.items() if k in (Header.TRACEPARENT, Header.TRACESTATE)}
-
-
-def _unreadable(error: Exception) -> FaultError:
-    return FaultError.of(
-        FaultType.UNAVAILABLE,
-        f"Dead letters cannot be read: {error or type(error).__name__}.",
-        retryable=True,
-    )

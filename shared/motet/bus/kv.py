@@ -1,32 +1,33 @@
 """Buckets: keys and values with compare-and-set, over one stream a bucket.
 
 Keys are dot-separated tokens. A deleted key is one whose newest value is a delete marker.
+
+Invariants:
+
+- What `get` gives was the newest value when it was asked: in a cluster it is read from the leader,
+  where every compare-and-set is decided.
+- Lists, pages and watches may come from a copy that is behind. They give a state that was, in the
+  order of the writes; whoever acts on one looks again with `get`, or by compare-and-set.
+- A watch needs no consumer, and so outlives the death of any server.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
 
-from nats.aio.msg import Msg
-from nats.errors import Error as NatsError
-from nats.js import JetStreamContext
-from nats.js.api import ConsumerConfig, DeliverPolicy
+from nats.js.api import RawStreamMsg
+from nats.js.errors import NotFoundError
 
 from motet.bus.connection import Bus, SequenceConflictError
-from motet.bus.pages import pages, read_page
+from motet.bus.news import News
+from motet.bus.pages import NO_MESSAGE, pages, read_page
 from motet.bus.topology import Header
 from motet.errors import FaultError
 from motet.messages import FaultType
 
 __all__ = ["Bucket", "Item"]
-
-CONNECTION_CHECK_S = 1.0
-"""Seconds between two looks at whether the connection was lost and is back."""
-
-CONSUMER_LINGERS_S = 5.0
-"""Seconds for which the server keeps a watch whose watcher is gone."""
 
 _GONE = ("DEL", "PURGE")
 _NOT_FOUND = "404"
@@ -46,9 +47,11 @@ class Bucket:
 
     def __init__(self, bus: Bus, name: str) -> None:
         self._bus = bus
-        self._bucket = bus.topology.bucket(name)
-        self._read = f"$JS.API.DIRECT.GET.KV_{self._bucket}.$KV.{self._bucket}."
-        self._write = f"$KV.{self._bucket}."
+        bucket = bus.topology.bucket(name)
+        self._stream = f"KV_{bucket}"
+        self._read = f"$JS.API.DIRECT.GET.{self._stream}.$KV.{bucket}."
+        self._write = f"$KV.{bucket}."
+        self._complaint = f"Bucket {bucket!r} cannot be read"
 
     async def get(self, key: str) -> Item | None:
         """The newest value; None when there is none.
@@ -56,17 +59,38 @@ class Bucket:
         Raises:
             FaultError: `unavailable` when the bucket cannot be read.
         """
+        if self._bus.clustered:
+            return await self._led(key)
         message = await self._bus.request(self._read + key)
         headers = message.headers or {}
         if Header.STATUS in headers and headers[Header.STATUS] != _NOT_FOUND:
             raise FaultError.of(
                 FaultType.UNAVAILABLE,
-                f"Bucket {self._bucket!r} cannot be read: status {headers[Header.STATUS]}.",
+                f"{self._complaint}: status {headers[Header.STATUS]}.",
                 retryable=True,
             )
         if Header.STATUS in headers or headers.get(Header.KV_OPERATION) in _GONE:
             return None
         return Item(key, message.data, int(headers[Header.SEQUENCE]))
+
+    async def _led(self, key: str) -> Item | None:
+        """The newest value, by the copy that orders all writes.
+
+        A direct get is answered by any copy, and a copy may be behind.
+        """
+
+        async def ask() -> RawStreamMsg | None:
+            try:
+                return await self._bus.js.get_last_msg(self._stream, self._write + key)
+            except NotFoundError as error:
+                if error.err_code == NO_MESSAGE:
+                    return None
+                raise
+
+        message = await self._bus.patiently(ask, self._complaint)
+        if message is None or (message.headers or {}).get(Header.KV_OPERATION) in _GONE:
+            return None
+        return Item(key, message.data or b"", message.seq or 0)
 
     async def put(
         self, key: str, value: bytes, revision: int | None = None, *, ttl_s: float | None = None
@@ -111,9 +135,9 @@ class Bucket:
             FaultError: `unavailable` when the bucket cannot be read.
         """
         found: dict[str, Item] = {}
-        complaint = f"Bucket {self._bucket!r} cannot be read"
         # A bucket keeps one message a key, so that its messages are its values.
-        async for page in pages(self._bus, f"KV_{self._bucket}", self._below(prefix), complaint):
+        below = self._below(prefix)
+        async for page in pages(self._bus, self._stream, below, self._complaint):
             for message in page:
                 key = message.subject.removeprefix(self._write)
                 found.pop(key, None)
@@ -134,8 +158,7 @@ class Bucket:
             FaultError: `unavailable` when the bucket cannot be read.
         """
         page = await self._bus.patiently(
-            partial(read_page, self._bus, f"KV_{self._bucket}", self._below(""), after),
-            f"Bucket {self._bucket!r} cannot be read",
+            partial(read_page, self._bus, self._stream, self._below(""), after), self._complaint
         )
         items = [
             Item(message.subject.removeprefix(self._write), message.body, message.sequence)
@@ -151,65 +174,22 @@ class Bucket:
         """Live values below `prefix`, or all, and then each change.
 
         Yields None when everything that was there has been given. A deletion is an item with an
-        empty value. After the connection was lost, all of this begins anew.
+        empty value. Of several changes of a key in a short time only the last may come.
 
         Raises:
             FaultError: `unavailable` when the bucket cannot be read.
         """
-        while True:
-            async for message in self._messages(prefix):
-                if message is None:
-                    yield None
-                    continue
-                gone = (message.headers or {}).get(Header.KV_OPERATION) in _GONE
-                key = message.subject.removeprefix(self._write)
-                revision = message.metadata.sequence.stream
-                yield Item(key, b"" if gone else message.data, revision)
-
-    async def _messages(self, prefix: str) -> AsyncGenerator[Msg | None, None]:
-        """What one watch gives, until its connection is lost; None after what was there."""
-        connections = self._bus.connections
-        complaint = f"Bucket {self._bucket!r} cannot be read"
-        subscription = await self._bus.patiently(
-            partial(
-                self._bus.js.subscribe,
-                self._below(prefix),
-                stream=f"KV_{self._bucket}",
-                ordered_consumer=True,
-                config=ConsumerConfig(
-                    deliver_policy=DeliverPolicy.LAST_PER_SUBJECT,
-                    inactive_threshold=CONSUMER_LINGERS_S,
-                ),
-            ),
-            complaint,
-        )
-        count, whole = 0, False
-        try:
-            total = await self._total(subscription, complaint)
-            while self._bus.connections == connections:
-                if not whole and count >= total:
+        below, after, whole = self._below(prefix), 0, False
+        async with News.of(self._bus, below) as news:
+            while True:
+                async for page in pages(self._bus, self._stream, below, self._complaint, after):
+                    for message in page:
+                        after = message.sequence
+                        news.read(message.body)
+                        gone = message.headers.get(Header.KV_OPERATION) in _GONE
+                        key = message.subject.removeprefix(self._write)
+                        yield Item(key, b"" if gone else message.body, after)
+                if not whole:
                     whole = True
                     yield None
-                try:
-                    message = await subscription.next_msg(timeout=CONNECTION_CHECK_S)
-                except (TimeoutError, NatsError):
-                    if not whole:
-                        # What was counted may have left the bucket since.
-                        total = await self._total(subscription, complaint)
-                    continue
-                count += 1
-                yield message
-        except FaultError:
-            if self._bus.connections == connections:
-                raise
-        finally:
-            if self._bus.client.is_connected:
-                await subscription.unsubscribe()
-
-    async def _total(self, subscription: JetStreamContext.PushSubscription, complaint: str) -> int:
-        """How many values a consumer gives of those that are there.
-
-        Those that it has sent count, too: this answer may overtake them.
-        """
-        info = await self._bus.patiently(subscription.consumer_info, complaint)
-        return (info.num_pending or 0) + (info.delivered.consumer_seq if info.delivered else 0)
+                await news.wait()

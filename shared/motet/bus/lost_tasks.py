@@ -19,11 +19,10 @@ import asyncio
 import logging
 from datetime import UTC, datetime, timedelta
 
-from nats.js.errors import NotFoundError
-
 from motet.bus.book import TaskBook
 from motet.bus.connection import Bus
 from motet.bus.endings import Endings
+from motet.bus.pages import holds
 from motet.bus.queueing import Queueing
 from motet.bus.stopping import end
 from motet.errors import FaultError
@@ -111,13 +110,4 @@ class LostTasks:
 
     async def _queued(self, record: TaskRecord) -> bool:
         """Whether the message that a task is worked on by is in its stream."""
-        stream = self._bus.topology.stream("TASKS")
-
-        async def find() -> bool:
-            try:
-                await self._bus.js.get_msg(stream, max(1, record.sequence))
-            except NotFoundError:
-                return False
-            return True
-
-        return await self._bus.patiently(find, "The queue of tasks cannot be read")
+        return await holds(self._bus, "TASKS", max(1, record.sequence))

@@ -18,19 +18,22 @@ from dataclasses import dataclass
 from functools import partial
 
 from nats.aio.msg import Msg
-from nats.js.errors import ServiceUnavailableError
+from nats.js.errors import NotFoundError, ServiceUnavailableError
 
 from motet.bus import connection
 from motet.bus.connection import Bus
 from motet.bus.topology import Header
 
-__all__ = ["PAGE_MESSAGES", "Page", "StoredMessage", "pages", "read_page"]
+__all__ = ["NO_MESSAGE", "PAGE_MESSAGES", "Page", "StoredMessage", "holds", "pages", "read_page"]
 
 PAGE_MESSAGES = 256
 """Messages that are asked for at once."""
 
 PAGE_BYTES = 1 << 20
 """Bytes after which a page ends, though not before its first message."""
+
+NO_MESSAGE = 10037
+"""NATS's error code for a message that is not there; a stream that is not there has another."""
 
 _NOT_FOUND = "404"
 _END_OF_BATCH = "204"
@@ -111,6 +114,26 @@ async def pages(
             after = page.messages[-1].sequence
             yield page.messages
         more = page.more
+
+
+async def holds(bus: Bus, stream: str, sequence: int) -> bool:
+    """Whether a stream, by its short name, still holds a message; asked of its leader.
+
+    Raises:
+        FaultError: `unavailable` when nobody says so in time.
+    """
+    name = bus.topology.stream(stream)
+
+    async def find() -> bool:
+        try:
+            await bus.js.get_msg(name, sequence)
+        except NotFoundError as error:
+            if error.err_code == NO_MESSAGE:
+                return False
+            raise
+        return True
+
+    return await bus.patiently(find, f"The queue {name} cannot be read")
 
 
 def _is_last(message: Msg) -> bool:

@@ -7,14 +7,18 @@ Invariants:
   services wait for it and add only their own consumers.
 - It is idempotent, safe to run twice at once, never deletes, and never takes a stream back to an
   older version of the topology.
+- A cluster that is about to start, or that elects a leader, is waited for. A stream that is given
+  more copies has them when this returns.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import fields
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from nats.errors import NoRespondersError
 from nats.errors import TimeoutError as NatsTimeoutError
@@ -28,6 +32,18 @@ from motet.errors import SetupError
 __all__ = ["ensure_consumer", "provision", "wait_until_provisioned"]
 
 log = logging.getLogger(__name__)
+
+PATIENCE_S = 60.0
+"""Seconds that a cluster has to elect its leaders, and to copy what is in a stream."""
+
+_AGAIN_S = 0.2
+
+_NO_LEADER = 10008
+_NO_CLUSTER = 10074
+_TOO_FEW_SERVERS = (10005, 10023)
+"""NATS's error codes: nobody leads; the server is alone; nowhere to put so many copies."""
+
+T = TypeVar("T")
 
 _IMMUTABLE = ("storage", "retention")
 """Fields that a NATS server refuses to change on a stream that exists."""
@@ -44,23 +60,78 @@ async def provision(js: JetStreamContext, topology: Topology) -> list[str]:
             brought to what is wanted.
     """
     changes: list[str] = []
+    changed: list[StreamConfig] = []
+    give_up = asyncio.get_running_loop().time() + PATIENCE_S
     for wanted in topology.streams():
-        try:
-            change = await _ensure_stream(js, wanted)
-        except (ServiceUnavailableError, NoRespondersError, NatsTimeoutError) as error:
-            raise SetupError(
-                "JetStream does not answer: start the NATS server with JetStream on (`-js`), "
-                f"or wait for its leader ({error})."
-            ) from error
-        except APIError as error:
-            raise SetupError(
-                f"Stream {wanted.name!r} cannot be provisioned: {error.description}"
-                f" (NATS error {error.err_code})."
-            ) from error
+        change = await _patiently(partial(_ensure_stream, js, wanted), wanted, give_up)
         if change:
             changes.append(change)
+            changed.append(wanted)
             log.info(change)
+    for wanted in changed if topology.settings.replicas > 1 else ():
+        while not await _patiently(partial(_copied, js, wanted), wanted, give_up):
+            if asyncio.get_running_loop().time() >= give_up:
+                raise SetupError(
+                    f"Stream {wanted.name!r} has not all its {wanted.num_replicas} copies yet: run "
+                    "the provisioner again, and see that all servers of the cluster run."
+                )
+            await asyncio.sleep(_AGAIN_S)
     return changes
+
+
+async def _patiently(ask: Callable[[], Awaitable[T]], wanted: StreamConfig, give_up: float) -> T:
+    """Asks for a stream until it is answered, at most until `give_up` by the loop's clock."""
+    loop = asyncio.get_running_loop()
+    while True:
+        try:
+            return await ask()
+        except (APIError, NoRespondersError, NatsTimeoutError) as error:
+            if not _passes(error, wanted) or loop.time() >= give_up:
+                raise _sentence(error, wanted) from error
+            log.info("waiting for JetStream: %s", error)
+        await asyncio.sleep(_AGAIN_S)
+
+
+def _passes(error: Exception, wanted: StreamConfig) -> bool:
+    """Whether an answer is what a cluster gives that is not ready yet."""
+    if isinstance(error, APIError) and error.err_code == _NO_LEADER:
+        return True
+    replicated = (wanted.num_replicas or 1) > 1
+    if isinstance(error, APIError) and error.err_code in _TOO_FEW_SERVERS:
+        return replicated
+    away = (ServiceUnavailableError, NoRespondersError)
+    return isinstance(error, NatsTimeoutError) or (replicated and isinstance(error, away))
+
+
+def _sentence(error: Exception, wanted: StreamConfig) -> SetupError:
+    name, copies = wanted.name, wanted.num_replicas
+    if not isinstance(error, APIError) or isinstance(error, ServiceUnavailableError):
+        return SetupError(
+            "JetStream does not answer: start the NATS server with JetStream on (`-js`), "
+            f"or wait for its leader ({error})."
+        )
+    advice = ""
+    if error.err_code in (*_TOO_FEW_SERVERS, _NO_CLUSTER):
+        advice = (
+            f" MOTET_REPLICAS is {copies}: let as many servers run in one NATS cluster, each with "
+            "JetStream on, or lower it."
+        )
+    return SetupError(
+        f"Stream {name!r} cannot be provisioned: {error.description}"
+        f" (NATS error {error.err_code}).{advice}"
+    )
+
+
+async def _copied(js: JetStreamContext, wanted: StreamConfig) -> bool:
+    """Whether a stream and its durable consumers have their copies, all up to date."""
+    name = wanted.name or ""
+    durable = [info for info in await js.consumers_info(name) if info.config.durable_name]
+    for cluster in ((await js.stream_info(name)).cluster, *(info.cluster for info in durable)):
+        copies = [] if cluster is None else cluster.replicas or []
+        missing = (wanted.num_replicas or 1) - 1 - len(copies)
+        if missing > 0 or not all(copy.current for copy in copies):
+            return False
+    return True
 
 
 async def _ensure_stream(js: JetStreamContext, wanted: StreamConfig) -> str | None:

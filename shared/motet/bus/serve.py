@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from nats.js.errors import NotFoundError
 from opentelemetry.trace import SpanKind
 from pydantic import BaseModel, TypeAdapter
 
@@ -37,6 +36,7 @@ from motet.bus.events import Events
 from motet.bus.ledger import Entry, Hold, Ledger
 from motet.bus.limits import check_limits, check_path
 from motet.bus.outcomes import Outcomes, link, suspended_body
+from motet.bus.pages import holds
 from motet.bus.retries import RetryPolicy
 from motet.bus.suspension import Suspension
 from motet.bus.topology import Header
@@ -293,12 +293,12 @@ class SkillServer:
         await delivery.ack()
 
     async def _queued(self, sequence: int) -> bool:
-        """Whether a message is still in the queue."""
-        try:
-            await self._bus.js.get_msg(self._bus.topology.stream("CALLS"), sequence)
-        except NotFoundError:
-            return False
-        return True
+        """Whether a message is still in the queue.
+
+        Raises:
+            FaultError: `unavailable` when nobody says so in time.
+        """
+        return await holds(self._bus, "CALLS", sequence)
 
     async def _run(self, delivery: Delivery, work: Work) -> Any:
         """Checks, reads and handles a call.

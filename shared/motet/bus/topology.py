@@ -184,6 +184,10 @@ class Topology:
         """The name of the object store."""
         return self.bucket("blobs")
 
+    def blob_chunks(self, nuid: str) -> str:
+        """The object store's own subject for the pieces of a blob."""
+        return f"$O.{self.blobs}.C.{nuid}"
+
     def streams(self) -> tuple[StreamConfig, ...]:
         """Every stream, buckets and the object store included."""
         s = self.settings
@@ -264,7 +268,7 @@ class Topology:
             max_deliver=-1,
             max_ack_pending=10_000,
             max_waiting=2048,
-            num_replicas=self.settings.replicas,
+            num_replicas=0,  # as many as its stream has, also when that changes
         )
 
     def _stream(

@@ -13,13 +13,14 @@ import socket
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from motet.embedded.processes import OwnedProcess, ProcessOwner, ProcessSpec
 from motet.errors import SetupError
 
-__all__ = ["NatsServer", "nats_server", "server_binary"]
+__all__ = ["ClusterMember", "NatsServer", "nats_server", "server_binary"]
 
 HOST = "127.0.0.1"
 
@@ -66,6 +67,18 @@ def server_binary() -> Path:
     return Path(found)
 
 
+@dataclass(frozen=True, slots=True)
+class ClusterMember:
+    """What makes a server one of a cluster."""
+
+    name: str
+    """Its own, by which the others know its copies."""
+    port: int
+    """Where it listens to the others."""
+    ports: tuple[int, ...]
+    """Where each of them listens, itself included."""
+
+
 class NatsServer:
     """One server. `start` may be called again after it died.
 
@@ -74,15 +87,24 @@ class NatsServer:
         folder: Where its configuration and streams are kept.
         port: A fixed port; None takes a free one.
         log: Its log file; None puts it into the folder.
+        member: Its place in a cluster; it is monitored over HTTP then. None stands alone.
     """
 
     def __init__(
-        self, owner: ProcessOwner, folder: Path, *, port: int | None = None, log: Path | None = None
+        self,
+        owner: ProcessOwner,
+        folder: Path,
+        *,
+        port: int | None = None,
+        log: Path | None = None,
+        member: ClusterMember | None = None,
     ) -> None:
         self._owner = owner
         self._folder = folder
         self._port = port
         self._log = log or folder / "nats.log"
+        self._member = member
+        self._monitor_port: int | None = None
 
     @property
     def url(self) -> str:
@@ -90,6 +112,13 @@ class NatsServer:
         if self._port is None:
             raise RuntimeError("the server has not been started")
         return f"nats://{HOST}:{self._port}"
+
+    @property
+    def monitor_url(self) -> str:
+        """Where it tells how it fares, if it is one of a cluster and has started."""
+        if self._monitor_port is None:
+            raise RuntimeError("the server has not been started, or stands alone")
+        return f"http://{HOST}:{self._monitor_port}"
 
     async def start(self) -> OwnedProcess:
         """Starts it, and waits until it takes connections.
@@ -108,13 +137,14 @@ class NatsServer:
         config.write_text(json.dumps(self._config(), indent=2))
         command = (str(binary), "-c", str(config), "--ports_file_dir", str(self._folder))
         process = await self._owner.start(ProcessSpec("nats-server", command, self._log))
-        self._port = await process.ready(
-            self._listening_port, within_s=_READY_WITHIN_S, what="has not opened its port"
+        ports = await process.ready(
+            self._listening_ports, within_s=_READY_WITHIN_S, what="has not opened its port"
         )
+        self._port, self._monitor_port = ports["nats"], ports.get("monitoring")
         return process
 
     def _config(self) -> dict[str, Any]:
-        return {
+        config: dict[str, Any] = {
             "server_name": "motet-embedded",
             "host": HOST,
             "port": -1 if self._port is None else self._port,
@@ -125,14 +155,27 @@ class NatsServer:
                 "sync_interval": SYNC_INTERVAL,
             },
         }
+        if self._member is not None:
+            config["server_name"] = self._member.name
+            config["http"] = f"{HOST}:{self._monitor_port or -1}"
+            config["cluster"] = {
+                "name": "motet",
+                "listen": f"{HOST}:{self._member.port}",
+                "routes": [f"nats://{HOST}:{port}" for port in self._member.ports],
+                # A client knows the servers that it was told of, and no way past a line to them.
+                "no_advertise": True,
+            }
+        return config
 
-    def _listening_port(self) -> int | None:
-        """The port in the file that the server writes once it listens."""
+    def _listening_ports(self) -> dict[str, int] | None:
+        """The ports in the file that the server writes once it listens."""
         for file in self._folder.glob("*.ports"):
             try:
-                return int(json.loads(file.read_text())["nats"][0].rpartition(":")[2])
-            except (ValueError, KeyError, IndexError):
+                urls: dict[str, list[str]] = json.loads(file.read_text())
+                ports = {name: int(found[0].rpartition(":")[2]) for name, found in urls.items()}
+            except (ValueError, IndexError):
                 return None  # not written to its end
+            return ports if "nats" in ports else None
         return None
 
 

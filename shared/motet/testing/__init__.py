@@ -11,6 +11,7 @@
 How-to: docs/how-to/test-an-agent.md.
 """
 
+from motet.testing.cluster import TestCluster, test_cluster
 from motet.testing.faults import Flaky, Gate, losing_acks, with_fault
 from motet.testing.mesh import TestMesh, test_mesh
 from motet.testing.models import TEXT, Asked, ScriptedModel
@@ -24,11 +25,13 @@ __all__ = [
     "Gate",
     "Line",
     "ScriptedModel",
+    "TestCluster",
     "TestMesh",
     "TestServer",
     "assert_connected",
     "assert_tree",
     "losing_acks",
+    "test_cluster",
     "test_mesh",
     "test_server",
     "with_fault",

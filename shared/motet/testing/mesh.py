@@ -15,7 +15,8 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from motet.bus import Bucket, Bus, provision
 from motet.client import Motet
 from motet.embedded.processes import OwnedProcess, ProcessDiedError, ProcessOwner, ProcessSpec
 from motet.embedded.services import environment
+from motet.errors import FaultError
 from motet.messages import CallClaim, CallResult, new_id
 from motet.runtime import RunningAgent, running
 from motet.settings import Settings
@@ -177,8 +179,9 @@ class TestMesh:
 
     async def waiting(self, stream: str) -> int:
         """How many messages a work queue holds, `TASKS` or `CALLS`: queued or being worked on."""
-        info = await self.bus.js.stream_info(self.bus.topology.stream(stream))
-        return info.state.messages
+        name = self.bus.topology.stream(stream)
+        ask = partial(self.bus.js.stream_info, name)
+        return (await self.bus.patiently(ask, f"The queue {name} cannot be read")).state.messages
 
     async def drained(self, stream: str, *, left: int = 0, timeout_s: float = 20) -> None:
         """Waits until a work queue holds `left` messages, or fewer.
@@ -242,4 +245,6 @@ test_mesh.__test__ = False  # type: ignore[attr-defined]  # pytest must not coll
 
 async def _remove(bus: Bus) -> None:
     for stream in bus.topology.streams():
-        await bus.js.delete_stream(stream.name or "")
+        name = stream.name or ""
+        with suppress(FaultError):  # it was gone before the answer came, so that it was asked again
+            await bus.patiently(partial(bus.js.delete_stream, name), f"{name} cannot be removed")

@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from motet.testing.cluster import TestCluster, test_cluster
 from motet.testing.mesh import TestMesh, test_mesh
 from motet.testing.server import TestServer, test_server
 
-__all__ = ["mesh", "mesh_settings", "nats_server", "nats_url"]
+__all__ = ["mesh", "mesh_settings", "nats_cluster", "nats_server", "nats_url"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -65,6 +66,13 @@ async def nats_server(tmp_path: Path) -> AsyncIterator[TestServer]:
     """A NATS server of the test's own, to kill and to pause."""
     async with test_server(tmp_path / "nats") as server:
         yield server
+
+
+@pytest_asyncio.fixture
+async def nats_cluster(tmp_path: Path) -> AsyncIterator[TestCluster]:
+    """A cluster of NATS servers of the test's own, each of them to kill and to pause."""
+    async with test_cluster(tmp_path / "nats") as cluster:
+        yield cluster
 
 
 @pytest.fixture

@@ -36,7 +36,9 @@ class TestServer:
         await self._process.wait()
 
     async def start(self) -> None:
-        """Starts it again, on the port and the store that it had."""
+        """Starts it again, on the port and the store that it had; not if it runs."""
+        if self._process.running:
+            return
         self._process = await self._server.start()
 
     async def restart(self) -> None:
