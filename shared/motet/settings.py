@@ -40,10 +40,14 @@ class Settings(ServiceSettings):
     meshes with different namespaces share a server without meeting."""
     replicas: int = Field(default=1, ge=1, le=5)
     """Copies of each stream and bucket in a NATS cluster."""
+    tenants: str = "default"
+    """Tenants whose queues of tasks always stand, separated by commas, so that an autoscaler can
+    read them. Another tenant's is made with its first task, and gone an hour after its last."""
 
     model: str = "auto"
     """The chat model as `provider:name`, such as `openai:gpt-4.1-mini`, `local:qwen2.5-coder-1.5b`.
-    `auto` takes the first provider whose key is in the environment, else the local model."""
+    `auto` takes the first provider whose key is in the environment, else the local model; with
+    `none`, a task that needs one fails and says so."""
     model_url: str | None = None
     """Base URL of an OpenAI-style server, such as `http://127.0.0.1:8000/v1` for vLLM."""
     model_fallbacks: str = ""
@@ -124,7 +128,7 @@ class Settings(ServiceSettings):
     @classmethod
     def _provider_and_name(cls, value: str) -> str:
         provider, colon, name = value.partition(":")
-        if value != "auto" and not (provider and colon and name):
+        if value not in ("auto", "none") and not (provider and colon and name):
             raise ValueError(
                 f"{value!r} is not of the form provider:name, such as openai:gpt-4.1-mini"
             )

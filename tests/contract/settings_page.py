@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from motet.bus.standing import StandingSettings
 from motet.settings import ServiceSettings, Settings
 from motet_evaluator.settings import EvaluatorSettings
 from motet_graph.settings import GraphSettings
@@ -23,6 +24,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
 
 _SECTIONS: tuple[tuple[str, type[ServiceSettings]], ...] = (
     ("Every process and client", Settings),
+    ("The provisioner", StandingSettings),
     ("planner", PlannerSettings),
     ("retriever", RetrieverSettings),
     ("graph", GraphSettings),

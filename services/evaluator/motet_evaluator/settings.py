@@ -34,5 +34,5 @@ class EvaluatorSettings(ServiceSettings):
     def judges(self, settings: Settings) -> bool:
         """Whether a language model is asked."""
         if self.judge == "auto":
-            return choose(settings).provider != "local"
+            return choose(settings).remote
         return self.judge == "on"

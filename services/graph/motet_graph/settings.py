@@ -9,7 +9,6 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from motet.models import choose
-from motet.models.choice import LOCAL
 from motet.settings import ServiceSettings, Settings
 from motet_graph.ranking import Weights
 
@@ -74,7 +73,7 @@ class GraphSettings(ServiceSettings):
     def reads_by_model(self, settings: Settings) -> bool:
         """Whether passages are read by the chat model."""
         if self.extraction == "auto":
-            return choose(settings).provider != LOCAL
+            return choose(settings).remote
         return self.extraction == "model"
 
     def weights(self) -> Weights:

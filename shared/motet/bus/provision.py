@@ -248,13 +248,16 @@ async def _exists(js: JetStreamContext, stream: str) -> bool:
 
 async def _main() -> None:
     from motet.bus.connection import Bus
+    from motet.bus.standing import StandingSettings, ensure_standing_consumers
     from motet.settings import load_settings
     from motet.telemetry import setup
 
     settings = load_settings()
+    standing = load_settings(StandingSettings)
     async with Bus.open(settings, setup("provision", settings), client="provision") as bus:
         for line in await provision(bus.js, bus.topology):
             print(line)  # noqa: T201
+        await ensure_standing_consumers(bus.js, bus.topology, standing)
 
 
 if __name__ == "__main__":

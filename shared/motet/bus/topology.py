@@ -116,6 +116,12 @@ class Topology:
         """First token of every subject."""
         return self.settings.namespace
 
+    @property
+    def standing_tenants(self) -> tuple[str, ...]:
+        """Tenants whose queues are not given up when they are empty."""
+        parts = (part.strip() for part in self.settings.tenants.split(","))
+        return tuple(filter(None, parts))
+
     # Subjects
 
     @property
@@ -234,7 +240,8 @@ class Topology:
         """The durable pull consumer of a tenant's accepted tasks of one priority."""
         made = self._consumer(f"task-ready-{priority}-{tenant}", self.task_ready(priority, tenant))
         # There may be many tenants, and a stream takes a thousand consumers.
-        made.inactive_threshold = max(READY_LINGERS_S, 2 * self.settings.ack_wait_s)
+        lingers_s = max(READY_LINGERS_S, 2 * self.settings.ack_wait_s)
+        made.inactive_threshold = 0.0 if tenant in self.standing_tenants else lingers_s
         return made
 
     def consumer_of(self, subject: str) -> ConsumerConfig | None:

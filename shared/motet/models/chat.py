@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from motet.messages import Fault, FaultType
 from motet.models.cache import ResponseCache, request_key
-from motet.models.choice import choices
+from motet.models.choice import NO_MODEL, choices
 from motet.models.endpoint import Endpoint, Heard, Reply, Request
 from motet.models.faults import ModelFaultError
 from motet.models.structured import InvalidOutputError, OutputForm
@@ -46,6 +46,8 @@ def chat_model(settings: Settings) -> ChatModel:
     Raises:
         SetupError: A provider does not exist, its key is missing, or its package.
     """
+    if settings.model == NO_MODEL:
+        return _NoModel()
     from motet.models.providers import endpoint_of
 
     endpoints = [endpoint_of(choice, settings) for choice in choices(settings)]
@@ -188,6 +190,25 @@ class ChatModel:
         first, *rest = [asking(endpoint) for endpoint in self._endpoints]
         asked = first.with_fallbacks(rest, exceptions_to_handle=(ModelFaultError,))
         return await asked.ainvoke(None)
+
+
+class _NoModel(ChatModel):
+    """Stands where there is no model: what asks it is told so."""
+
+    def __init__(self) -> None:
+        self._endpoints = ()
+        self._cache = None
+        self.provider = NO_MODEL
+        self.name = ""
+
+    async def _first(self, ask: Callable[[Endpoint], Awaitable[R]]) -> R:  # noqa: ARG002
+        raise ModelFaultError(
+            Fault(
+                type=FaultType.MODEL_FAILED,
+                message="This needs a language model, and MOTET_MODEL is `none`: name a model, "
+                "and give its key or its address.",
+            )
+        )
 
 
 class _Once:

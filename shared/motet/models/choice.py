@@ -6,6 +6,7 @@ Invariants:
   key (the mesh's own, or any other), and `huggingface:` is Hugging Face's inference router.
 - `MOTET_MODEL_URL` is the address of the `local:` model; where the settings name none, that of
   the `openai:` one.
+- `none` is no model, whatever else is set.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from motet.errors import SetupError
 from motet.messages import Value
 from motet.settings import Settings
 
-__all__ = ["LOCAL", "PROVIDERS", "ModelChoice", "Provider", "choices", "choose"]
+__all__ = ["LOCAL", "NO_MODEL", "PROVIDERS", "ModelChoice", "Provider", "choices", "choose"]
 
 LOCAL = "local"
+NO_MODEL = "none"
 DEFAULT_LOCAL_MODEL = "qwen2.5-coder-1.5b"
 _HUGGING_FACE_ROUTER = "https://router.huggingface.co/v1"
 """https://huggingface.co/docs/inference-providers: "OpenAI-compatible API endpoint"."""
@@ -67,7 +69,12 @@ class ModelChoice(Value):
     @property
     def id(self) -> str:
         """`provider:name`."""
-        return f"{self.provider}:{self.name}"
+        return f"{self.provider}:{self.name}" if self.name else self.provider
+
+    @property
+    def remote(self) -> bool:
+        """Whether it is a provider's: neither one on machines of the mesh's own, nor none."""
+        return self.provider not in (LOCAL, NO_MODEL)
 
     @property
     def where(self) -> str:
@@ -104,6 +111,8 @@ def choices(settings: Settings) -> list[ModelChoice]:
     Raises:
         SetupError: A fallback is not of the form `provider:name`.
     """
+    if settings.model == NO_MODEL:
+        return [ModelChoice(provider=NO_MODEL, name="")]
     fallbacks = [part.strip() for part in settings.model_fallbacks.split(",") if part.strip()]
     named = [_automatic(settings) if settings.model == "auto" else settings.model, *fallbacks]
     pairs: list[tuple[str, str]] = []

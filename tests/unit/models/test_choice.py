@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from motet.errors import SetupError
+from motet.errors import FaultError, SetupError
 from motet.models import chat_model, choose
 from motet.models.choice import PROVIDERS, choices
 from motet.settings import Settings
@@ -113,3 +113,17 @@ async def test_every_supported_provider_can_be_made(
         model = chat_model(settings_of(model=f"{name}:{provider.default_model}"))
         assert (model.provider, model.name) == (name, provider.default_model)
         await model.close()
+
+
+async def test_none_is_no_model_whatever_else_is_set(
+    settings_of: SettingsOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
+    settings = settings_of(model="none", model_fallbacks="openai:gpt-4.1-mini")
+    assert not choose(settings).remote
+    model = chat_model(settings)
+    with pytest.raises(FaultError, match="MOTET_MODEL is `none`: name a model") as raised:
+        await model.text([("user", "Hello")], max_tokens=5)
+    assert raised.value.fault.type == "model_failed"
+    assert not raised.value.fault.retryable
+    await model.close()

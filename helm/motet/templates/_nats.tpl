@@ -1,0 +1,89 @@
+{{- define "motet.accounts" -}}
+{{- default (.Files.Get "files/accounts.conf") .Values.nats.accounts -}}
+{{- end -}}
+
+{{- /* The keys of the Secret of users: every variable that the accounts name, and the routes'. */ -}}
+{{- define "motet.natsKeys" -}}
+{{- $keys := regexFindAll "MOTET_NATS_PASSWORD_[A-Z0-9_]+" (include "motet.accounts" .) -1 -}}
+{{- toYaml (append $keys "MOTET_NATS_PASSWORD_ROUTES" | uniq | sortAlpha) -}}
+{{- end -}}
+
+{{- define "motet.natsHosts" -}}
+{{- $name := include "motet.name" (dict "root" . "component" "nats") -}}
+{{- $hosts := list -}}
+{{- range $number := until (int .Values.nats.replicas) -}}
+{{- $hosts = append $hosts (printf "%s-%d.%s-headless" $name $number $name) -}}
+{{- end -}}
+{{- toYaml $hosts -}}
+{{- end -}}
+
+{{- define "motet.natsConfig" -}}
+server_name: $POD_NAME
+pid_file: /run/nats/nats.pid
+http_port: 8222
+lame_duck_grace_period: 5s
+lame_duck_duration: 20s
+
+jetstream {
+  store_dir: /data
+  # The rest of the volume is the file system's own.
+  max_file_store: {{ include "motet.natsStore" . }}MiB
+}
+{{- if .Values.nats.tls.enabled }}
+
+tls {
+  cert_file: /etc/nats-tls/tls.crt
+  key_file: /etc/nats-tls/tls.key
+  ca_file: /etc/nats-tls/ca.crt
+}
+{{- end }}
+{{- if gt (int .Values.nats.replicas) 1 }}
+
+cluster {
+  name: {{ include "motet.fullname" . }}
+  port: 6222
+  # Addresses of pods change, and are in no certificate: clients keep to the Service's name.
+  no_advertise: true
+  authorization {
+    user: routes
+    password: $MOTET_NATS_PASSWORD_ROUTES
+  }
+  routes: [
+    {{- range $number := until (int .Values.nats.replicas) }}
+    $NATS_ROUTE_{{ $number }}
+    {{- end }}
+  ]
+}
+{{- end }}
+
+include accounts.conf
+{{- end -}}
+
+{{- /* Megabytes of a server's volume that streams may take: nine tenths. Fails where the streams
+would not fit, as each has its largest size kept for it. */ -}}
+{{- define "motet.natsStore" -}}
+{{- $size := .Values.nats.persistence.size -}}
+{{- $unit := get (dict "Mi" 1 "Gi" 1024 "Ti" 1048576) (regexFind "[A-Za-z]+$" $size) -}}
+{{- $store := div (mul (regexFind "^[0-9]+" $size | int64) $unit 9) 10 -}}
+{{- $each := div (get .Values.settings "MOTET_STREAM_MAX_BYTES" | default "1073741824" | int64) 1048576 -}}
+{{- $streams := int64 (.Files.Get "files/mesh.yaml" | fromYaml).streams -}}
+{{- if lt $store (mul $streams $each) -}}
+{{- fail (printf "nats.persistence.size is %s, too little for %d streams of up to %d MiB: make it at least %dGi, or settings.MOTET_STREAM_MAX_BYTES smaller." $size $streams $each (add 1 (div (mul $streams $each 10) 9216))) -}}
+{{- end -}}
+{{- $store -}}
+{{- end -}}
+
+{{- /* What stands before the names of streams: as `Topology.stream` says. */ -}}
+{{- define "motet.streamPrefix" -}}
+{{- $namespace := default "motet" .Values.settings.MOTET_NAMESPACE -}}
+{{- if ne $namespace "motet" }}{{ $namespace | upper }}_{{ end -}}
+{{- end -}}
+
+{{- /* Where KEDA asks how much waits: host and port. It puts a server's name before the host. */ -}}
+{{- define "motet.natsMonitoring" -}}
+{{- if .Values.nats.enabled -}}
+{{ include "motet.name" (dict "root" . "component" "nats") }}-headless.{{ .Release.Namespace }}.svc.{{ .Values.clusterDomain }}:8222
+{{- else -}}
+{{- required "autoscaling.mode is keda and nats.enabled false, so nats.monitoring must say where the server's monitoring port is, such as nats-headless.bus.svc.cluster.local:8222." .Values.nats.monitoring -}}
+{{- end -}}
+{{- end -}}
