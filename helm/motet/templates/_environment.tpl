@@ -120,7 +120,7 @@ bolt://{{ include "motet.name" (dict "root" . "component" "neo4j") }}:7687
 - name: MOTET_MODEL
   value: {{ default (printf "local:%s" $.Values.localModel.model) .name | quote }}
 - name: MOTET_MODEL_URL
-  value: http://{{ include "motet.name" (dict "root" $ "component" "model") }}:8080/v1
+  value: http://{{ include "motet.name" (dict "root" $ "component" "model") }}:8000/v1
 {{- else }}
 - name: MOTET_MODEL
   value: {{ default (ternary "auto" "none" (or (ne .url "") (ne .existingSecret ""))) .name | quote }}

@@ -48,7 +48,7 @@
 - to:
     {{- include "motet.peer" (dict "root" . "component" "model") | nindent 4 }}
   ports:
-    - { protocol: TCP, port: 8080 }
+    - { protocol: TCP, port: 8000 }
 {{- end }}
 {{- with .Values.model.url }}
 {{ include "motet.wayOut" . }}
