@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-for path in collector/config.yaml jaeger/config.yaml prometheus/rules grafana/dashboards; do
+for path in nats/nats.conf collector/config.yaml jaeger/config.yaml prometheus/rules grafana/dashboards; do
     [[ -e deploy/$path ]] || continue
     rm -rf "helm/motet/files/$path"
     mkdir -p "$(dirname "helm/motet/files/$path")"

@@ -17,6 +17,16 @@
 {{- end -}}
 {{- end -}}
 
+{{- /* The user of a role, and its account, as `Topology.user` says. */ -}}
+{{- define "motet.natsUser" -}}
+{{- $namespace := default "motet" .root.Values.settings.MOTET_NAMESPACE -}}
+{{- if ne $namespace "motet" }}{{ $namespace }}-{{ end }}{{ .user -}}
+{{- end -}}
+
+{{- define "motet.natsAccount" -}}
+{{- default (default "motet" .Values.settings.MOTET_NAMESPACE | upper) .Values.nats.account -}}
+{{- end -}}
+
 {{- define "motet.passwordKey" -}}
 MOTET_NATS_PASSWORD_{{ . | upper | replace "-" "_" }}
 {{- end -}}
@@ -27,12 +37,12 @@ MOTET_NATS_PASSWORD_{{ . | upper | replace "-" "_" }}
   value: {{ include "motet.natsUrl" .root | quote }}
 {{- with include "motet.natsSecret" .root }}
 - name: MOTET_NATS_USER
-  value: {{ $.user }}
+  value: {{ include "motet.natsUser" $ }}
 - name: MOTET_NATS_PASSWORD
   valueFrom:
     secretKeyRef:
       name: {{ . }}
-      key: {{ include "motet.passwordKey" $.user }}
+      key: {{ include "motet.passwordKey" (include "motet.natsUser" $) }}
 {{- end }}
 {{- if .root.Values.nats.tls.enabled }}
 - name: MOTET_NATS_CA
@@ -192,6 +202,9 @@ bolt://{{ include "motet.name" (dict "root" . "component" "neo4j") }}:7687
 {{- /* What an operator has set, which goes before the chart's own: root, part. */ -}}
 {{- define "motet.ownEnv" -}}
 {{- range $name, $value := mergeOverwrite (dict) .root.Values.settings (default (dict) .part.settings) }}
+{{- if regexMatch "(PASSWORD|API_KEY)$" $name }}
+{{- fail (printf "%s is a secret, and settings are readable to all: give it in extraEnv, by valueFrom." $name) }}
+{{- end }}
 - name: {{ $name }}
   value: {{ $value | quote }}
 {{- end }}

@@ -17,24 +17,31 @@
 {{- toYaml $hosts -}}
 {{- end -}}
 
+{{- /* Fails where an agent has no user. */ -}}
+{{- define "motet.natsKnows" -}}
+{{- $keys := include "motet.natsKeys" . | fromYamlArray -}}
+{{- range $name, $_ := include "motet.agents" . | fromYaml -}}
+{{- $user := include "motet.natsUser" (dict "root" $ "user" $name) -}}
+{{- if not (has (include "motet.passwordKey" $user) $keys) -}}
+{{- fail (printf "NATS knows no user %q: set nats.accounts to what `motet nats users --auth password` prints, with the agent's skills (--agent %s.SKILL) and the namespace." $user $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "motet.natsConfig" -}}
 server_name: $POD_NAME
 pid_file: /run/nats/nats.pid
-http_port: 8222
+# How a server of several sends its clients to the others before it stops.
 lame_duck_grace_period: 5s
-lame_duck_duration: 20s
+lame_duck_duration: 30s
 
-jetstream {
-  store_dir: /data
-  # The rest of the volume is the file system's own.
-  max_file_store: {{ include "motet.natsStore" . }}MiB
-}
+include nats.conf
 {{- if .Values.nats.tls.enabled }}
 
 tls {
   cert_file: /etc/nats-tls/tls.crt
   key_file: /etc/nats-tls/tls.key
-  ca_file: /etc/nats-tls/ca.crt
+  timeout: 5
 }
 {{- end }}
 {{- if gt (int .Values.nats.replicas) 1 }}
@@ -55,13 +62,11 @@ cluster {
   ]
 }
 {{- end }}
-
-include accounts.conf
 {{- end -}}
 
-{{- /* Megabytes of a server's volume that streams may take: nine tenths. Fails where the streams
-would not fit, as each has its largest size kept for it. */ -}}
-{{- define "motet.natsStore" -}}
+{{- /* Fails where the streams, each as large as it may be, would take more than nine tenths of a
+server's volume. */ -}}
+{{- define "motet.natsFits" -}}
 {{- $size := .Values.nats.persistence.size -}}
 {{- $unit := get (dict "Mi" 1 "Gi" 1024 "Ti" 1048576) (regexFind "[A-Za-z]+$" $size) -}}
 {{- $store := div (mul (regexFind "^[0-9]+" $size | int64) $unit 9) 10 -}}
@@ -70,7 +75,6 @@ would not fit, as each has its largest size kept for it. */ -}}
 {{- if lt $store (mul $streams $each) -}}
 {{- fail (printf "nats.persistence.size is %s, too little for %d streams of up to %d MiB: make it at least %dGi, or settings.MOTET_STREAM_MAX_BYTES smaller." $size $streams $each (add 1 (div (mul $streams $each 10) 9216))) -}}
 {{- end -}}
-{{- $store -}}
 {{- end -}}
 
 {{- /* What stands before the names of streams: as `Topology.stream` says. */ -}}
