@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from motet.errors import SetupError
@@ -32,9 +32,24 @@ class Settings(ServiceSettings):
     """What every process of the mesh, and every client, reads."""
 
     nats_url: str = "nats://127.0.0.1:4222"
-    """Address of the NATS server; several are separated by commas."""
+    """Address of the NATS server, `tls://` for TLS; several are separated by commas."""
+    nats_user: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    """Whom to sign on to NATS as, and whose inbox replies come to. The default is the agent's own
+    name, `provision` or `client`."""
+    nats_password: SecretStr | None = None
+    """That user's password."""
+    nats_nkey: Path | None = None
+    """A file with that user's nkey seed, in the password's place."""
     nats_credentials: Path | None = None
-    """A NATS credentials file (JWT and nkey); None connects without."""
+    """A NATS credentials file (JWT and nkey), in the password's place. It is read again whenever
+    the connection is made again."""
+    nats_ca: Path | None = None
+    """A file with the certificates, in PEM, that the NATS server's own is checked by. The default
+    is the machine's."""
+    nats_cert: Path | None = None
+    """A file with the certificate, in PEM, that is shown to a NATS server which asks for one."""
+    nats_cert_key: Path | None = None
+    """A file with that certificate's private key, where it is in a file of its own."""
     namespace: str = Field(default="motet", pattern=r"^[a-z][a-z0-9_]{0,31}$")
     """First token of every subject, and prefix of every stream and bucket but in its default:
     meshes with different namespaces share a server without meeting."""
@@ -114,7 +129,17 @@ class Settings(ServiceSettings):
     health_port: int | None = Field(default=None, ge=0, le=65535)
     """Port of the probes `/health` and `/ready` over HTTP; None serves none."""
 
-    @field_validator("data_dir", "cache_dir", "weights_dir", "spans_dir", "nats_credentials")
+    @field_validator(
+        "data_dir",
+        "cache_dir",
+        "weights_dir",
+        "spans_dir",
+        "nats_nkey",
+        "nats_credentials",
+        "nats_ca",
+        "nats_cert",
+        "nats_cert_key",
+    )
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return None if path is None else path.expanduser().absolute()

@@ -38,10 +38,12 @@ from nats.js import JetStreamContext
 from nats.js.errors import APIError, NoStreamResponseError, ServiceUnavailableError
 from pydantic_core import from_json
 
+from motet.bus.complaints import Complaints, RefusedError
+from motet.bus.identity import Identity
 from motet.bus.lasting import lasting
-from motet.bus.replies import Replies
+from motet.bus.replies import MessageCallback, Replies
 from motet.bus.topology import Header, Topology
-from motet.errors import FaultError, SetupError
+from motet.errors import FaultError
 from motet.messages import FaultType
 from motet.settings import Settings
 from motet.telemetry import Telemetry
@@ -77,8 +79,6 @@ UNANSWERED = (TimeoutError, NoRespondersError, NoStreamResponseError, ServiceUna
 
 T = TypeVar("T")
 
-MessageCallback = Callable[[Msg], Awaitable[None]]
-
 
 class SequenceConflictError(Exception):
     """A compare-and-set lost: the subject has another last sequence than expected."""
@@ -94,7 +94,11 @@ class Bus:
         self.instruments = telemetry.instruments
         self.topology = Topology(settings)
         self.js: JetStreamContext = client.jetstream(timeout=ATTEMPT_TIMEOUT_S)
-        self.replies = Replies(client)
+        self.complaints = Complaints.of(client)
+        # Without a user of its own, a connection that others made has no name that counts.
+        user = settings.nats_user or self.complaints.user or self.topology.user("client")
+        self.replies = Replies(client, self.topology.outcomes(user))
+        self.complaints.on_refusal = self.replies.refuse
 
     @classmethod
     @asynccontextmanager
@@ -104,7 +108,7 @@ class Bus:
         """Connects, and disconnects at the end.
 
         Raises:
-            SetupError: No server answers at `MOTET_NATS_URL`.
+            SetupError: No server answers at `MOTET_NATS_URL`, or it does not let us in.
         """
         connection = await connect(settings, client)
         try:
@@ -178,6 +182,8 @@ class Bus:
             await self.client.flush(timeout=math.ceil(GIVE_UP_S))
         except (NatsError, TimeoutError) as error:
             raise _unavailable(subject, error) from error
+        if (refused := self.complaints.refusal_of(subject)) is not None:
+            raise _unavailable(subject, refused)
         return subscription
 
     async def request(self, subject: str, body: bytes = b"") -> Msg:
@@ -213,10 +219,13 @@ class Bus:
         """
         loop = asyncio.get_running_loop()
         give_up = loop.time() + GIVE_UP_S
+        refusals = self.complaints.refusals
         while True:
             try:
                 return await ask()
             except UNANSWERED as error:
+                if self.complaints.refusals > refusals and self.complaints.refused is not None:
+                    raise _complaint(complaint, self.complaints.refused) from error
                 if loop.time() >= give_up:
                     raise _complaint(complaint, error) from error
             except (NatsError, APIError) as error:
@@ -239,37 +248,24 @@ class Bus:
         return "cluster" in server or self.settings.replicas > 1
 
 
-def options(settings: Settings, client: str, made: Callable[[], Client | None]) -> dict[str, Any]:
+def options(
+    settings: Settings, identity: Identity, client: str, complaints: Complaints
+) -> dict[str, Any]:
     """How every connection of the mesh is made, in the NATS client's own words.
 
     Args:
         settings: Where to.
+        identity: Who signs on.
         client: Whose it is; operators see it on the server.
-        made: The connection, once there is one.
+        complaints: Hears what goes wrong on it.
     """
-
-    async def on_error(error: Exception) -> None:
-        connection = made()
-        # While it is away, each attempt to reconnect fails for a reason of its own.
-        away = connection is None or not connection.is_connected
-        log.log(
-            logging.DEBUG if away else logging.WARNING, "NATS: %s", error or type(error).__name__
-        )
-
-    async def on_disconnect() -> None:
-        connection = made()
-        if connection is not None and not connection.is_closed:
-            log.warning("NATS connection lost; reconnecting")
-
-    async def on_reconnect() -> None:
-        log.warning("NATS connection is back")
-
     return {
         "servers": [url.strip() for url in settings.nats_url.split(",") if url.strip()],
         "name": f"motet-{client}",
-        "error_cb": on_error,
-        "disconnected_cb": on_disconnect,
-        "reconnected_cb": on_reconnect,
+        "inbox_prefix": Topology(settings).inbox(identity.user),
+        "error_cb": complaints.error,
+        "disconnected_cb": complaints.disconnected,
+        "reconnected_cb": complaints.reconnected,
         "connect_timeout": 3,
         "reconnect_time_wait": 0.1,
         # Only while connecting for the first time: see `lasting`.
@@ -280,33 +276,36 @@ def options(settings: Settings, client: str, made: Callable[[], Client | None]) 
 
 
 @contextmanager
-def reporting(settings: Settings) -> Generator[None]:
+def reporting(settings: Settings, complaints: Complaints) -> Generator[None]:
     """Turns a failure to connect into a sentence.
 
     Raises:
-        SetupError: No server answers at `MOTET_NATS_URL`.
+        SetupError: No server answers at `MOTET_NATS_URL`, or it does not let us in.
     """
     try:
         yield
     except (NoServersError, NatsError, OSError, ValueError) as error:
-        raise SetupError(
-            f"No NATS server answers at {settings.nats_url!r} ({error or type(error).__name__}): "
-            "start a mesh with `motet up`, or set MOTET_NATS_URL to where one runs."
-        ) from error
+        raise complaints.why_not(settings, error) from error
 
 
 async def connect(settings: Settings, client: str) -> Client:
     """Opens a connection.
 
     Raises:
-        SetupError: No server answers at `MOTET_NATS_URL`.
+        SetupError: No server answers at `MOTET_NATS_URL`, or it does not let us in.
     """
     connection = Client()
-    credentials = settings.nats_credentials
-    with reporting(settings):
+    identity = Identity.of(settings, client)
+    complaints = Complaints(identity.user)
+    complaints.about(connection)
+    with reporting(settings, complaints):
         await connection.connect(
-            **options(settings, client, lambda: connection),
-            user_credentials=str(credentials) if credentials else None,
+            **options(settings, identity, client, complaints),
+            user=identity.user if identity.password is not None else None,
+            password=identity.password,
+            nkeys_seed_str=identity.seed,
+            user_credentials=identity.credentials,
+            tls=identity.tls,
         )
     return lasting(connection)
 
@@ -370,7 +369,9 @@ def _acknowledged(message: Msg) -> Stored:
 
 def _complaint(complaint: str, error: Exception) -> FaultError:
     return FaultError.of(
-        FaultType.UNAVAILABLE, f"{complaint}: {error or type(error).__name__}.", retryable=True
+        FaultType.UNAVAILABLE,
+        f"{complaint}: {error or type(error).__name__}.",
+        retryable=not isinstance(error, RefusedError),
     )
 
 
@@ -381,5 +382,7 @@ def _unavailable(subject: str, error: Exception) -> FaultError:
     if isinstance(error, ConnectionClosedError):
         reason = "the connection is closed"
     return FaultError.of(
-        FaultType.UNAVAILABLE, f"NATS did not take {subject!r}: {reason}.", retryable=True
+        FaultType.UNAVAILABLE,
+        f"NATS did not take {subject!r}: {reason}.",
+        retryable=not isinstance(error, RefusedError),
     )

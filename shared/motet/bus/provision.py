@@ -208,7 +208,9 @@ async def ensure_consumer(js: JetStreamContext, stream: str, wanted: ConsumerCon
         if not _differences(existing, wanted):
             return
     try:
-        await js.add_consumer(stream, wanted)
+        # By its name, so that the request's subject says which messages it selects: a user may be
+        # let make no other.
+        await js.add_consumer(stream, wanted, name=name)
     except BadRequestError as error:
         raise SetupError(
             f"Consumer {name!r} of stream {stream!r} cannot be provisioned: {error.description}"

@@ -185,6 +185,18 @@ class Topology:
         """The ledger bucket's own subject for a call."""
         return f"$KV.{self.bucket('results')}.{task}.{call}"
 
+    def user(self, role: str) -> str:
+        """The NATS user of an agent, or of another role: bare in the default namespace."""
+        return self.bucket(role)
+
+    def inbox(self, user: str) -> str:
+        """Where the server answers a user: below it nobody else may publish or hear."""
+        return f"_INBOX_{user}"
+
+    def outcomes(self, user: str) -> str:
+        """Where agents tell a user of the outcomes of its calls: nobody else may hear there."""
+        return f"_INBOX.{user}"
+
     @property
     def blobs(self) -> str:
         """The name of the object store."""

@@ -13,6 +13,7 @@ from motet.cli import (
     evaluate,
     ingest,
     models,
+    nats,
     schedules,
     tasks,
     trace,
@@ -47,5 +48,6 @@ app.add_typer(approvals.app, name="approvals")
 app.add_typer(dead.app, name="dead")
 app.add_typer(schedules.app, name="schedules")
 app.add_typer(models.app, name="models")
+app.add_typer(nats.app, name="nats")
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)

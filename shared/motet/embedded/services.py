@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from motet.embedded.processes import ProcessSpec
 from motet.errors import SetupError
 from motet.settings import Settings
@@ -74,10 +76,14 @@ def environment(settings: Settings) -> dict[str, str]:
     reads from the environment itself.
     """
     variables = {
-        f"MOTET_{name}".upper(): str(getattr(settings, name))
+        f"MOTET_{name}".upper(): _text(value)
         for name in settings.model_fields_set
-        if getattr(settings, name) is not None
+        if (value := getattr(settings, name)) is not None
     }
     return {
         name: value for name, value in _SHARED_MACHINE.items() if name not in os.environ
     } | variables
+
+
+def _text(value: object) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
