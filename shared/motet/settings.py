@@ -1,12 +1,13 @@
 """Settings: every `MOTET_...` variable that more than one service reads.
 
 A setting has one name, one default and one meaning, all stated here. A service's own settings
-derive from `ServiceSettings` in that service. Values come from the environment only; a wrong one
-stops the process with a sentence that names it.
+derive from `ServiceSettings` in that service. Values come from the environment, or from files of
+the same names in MOTET_SECRETS_DIR; a wrong one stops the process with a sentence that names it.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -24,7 +25,12 @@ class ServiceSettings(BaseSettings):
     """The base of a service's own settings; the subclass sets its prefix."""
 
     model_config = SettingsConfigDict(
-        env_prefix="MOTET_", extra="ignore", frozen=True, use_attribute_docstrings=True
+        env_prefix="MOTET_",
+        extra="ignore",
+        frozen=True,
+        use_attribute_docstrings=True,
+        # What a compose file passes on that nobody has set is an empty string.
+        env_ignore_empty=True,
     )
 
 
@@ -81,6 +87,9 @@ class Settings(ServiceSettings):
     weights_dir: Path | None = None
     """Folder of weights that is looked through before `cache_dir`, laid out like it and never
     written to; the images carry one."""
+    secrets_dir: Path | None = None
+    """Folder of files that each hold a setting, and are named as its variable in small letters,
+    such as `motet_graph_password`; the environment goes before it."""
     spans_dir: Path | None = None
     """Folder of the local span store, where `motet trace` looks; None writes none."""
 
@@ -139,6 +148,7 @@ class Settings(ServiceSettings):
         "nats_ca",
         "nats_cert",
         "nats_cert_key",
+        "secrets_dir",
     )
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
@@ -166,8 +176,11 @@ def load_settings(kind: type[S] = Settings, **overrides: Any) -> S:
     Raises:
         SetupError: A value is wrong; the message names the variable and says what would be right.
     """
+    secrets = os.environ.get("MOTET_SECRETS_DIR") or None
+    if secrets is not None and not Path(secrets).is_dir():
+        raise SetupError(f"MOTET_SECRETS_DIR={secrets!r} is wrong: there is no such folder.")
     try:
-        return kind(**overrides)
+        return kind(_secrets_dir=secrets, **overrides)
     except ValidationError as error:
         prefix = kind.model_config.get("env_prefix", "")
         lines = [
