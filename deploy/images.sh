@@ -34,7 +34,9 @@ if (($# == 0)); then
 fi
 for name in "$@"; do
     case $name in
-        cli | model) build "$name" --target "$name" ;;
+        cli) build cli --target cli ;;
+        # Without BuildKit, the stages above it are made too: for the smallest service.
+        model) build model --target model --build-arg SERVICE=tool_executor ;;
         graph-embedded)
             build graph-embedded --target service --build-arg SERVICE=graph \
                 --build-arg ALSO=graph-embedded

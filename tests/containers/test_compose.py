@@ -1,0 +1,98 @@
+"""docker-compose.yml: what it states, and that it answers a task."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import docker
+import pytest
+
+from tests.containers.compose import Compose, compose_command
+from tests.containers.mesh import ROOT
+from tests.containers.scripted_server import QUESTION
+
+EMBEDDED = ("cli", "planner", "retriever", "graph-embedded", "tool_executor", "speech", "evaluator")
+
+
+@pytest.fixture(scope="session")
+def compose() -> list[str]:
+    """The command of Docker Compose."""
+    command = compose_command()
+    if command is None:
+        pytest.skip("Docker Compose is not installed: tests/containers/engine.sh installs it")
+    return command
+
+
+def configuration(compose: list[str], *profiles: str) -> dict[str, Any]:
+    """The file as Compose reads it."""
+    options = [word for profile in profiles for word in ("--profile", profile)]
+    done = subprocess.run(
+        [*compose, *options, "config", "--format", "json"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    read: dict[str, Any] = json.loads(done.stdout)
+    return read
+
+
+def test_without_a_profile_everything_is_meant(compose: list[str]) -> None:
+    services = configuration(compose)["services"]
+    assert services.keys() >= {"nats", "qdrant", "neo4j", "planner", "retriever", "graph", "model"}
+    assert services.keys() >= {"collector", "jaeger", "prometheus", "grafana"}
+    assert "graph-embedded" not in services
+
+
+def test_embedded_needs_neither_qdrant_nor_neo4j(compose: list[str]) -> None:
+    services = configuration(compose, "embedded")["services"]
+    assert services.keys() >= {"nats", "planner", "retriever-embedded", "graph-embedded"}
+    assert not services.keys() & {"qdrant", "neo4j", "retriever", "graph", "jaeger", "model"}
+
+
+def test_every_container_is_pinned_limited_and_on_loopback_only(compose: list[str]) -> None:
+    for name, service in configuration(compose, "*")["services"].items():
+        assert re.search(r":v?\d+\.\d+[\w.-]*$", service["image"]), name
+        assert int(service["mem_limit"]) > 0, name
+        assert service["pids_limit"] > 0, name
+        assert "no-new-privileges:true" in service["security_opt"], name
+        assert {port["host_ip"] for port in service.get("ports", [])} <= {"127.0.0.1"}, name
+        if name != "neo4j":
+            assert service["read_only"], name
+            assert service["cap_drop"] == ["ALL"], name
+
+
+def test_a_container_sees_its_own_key_only(compose: list[str]) -> None:
+    services = configuration(compose, "*")["services"]
+    keys: dict[str, set[str]] = {}
+    for name, service in services.items():
+        for volume in service.get("volumes", []):
+            if volume["type"] == "volume" and volume["source"].startswith("key"):
+                keys.setdefault(volume["source"], set()).add(name.removesuffix("-embedded"))
+    keys.pop("keys")
+    for source, readers in keys.items():
+        assert len(readers - {"keys"}) == 1, source
+
+
+@pytest.fixture
+def stack(compose: list[str], engine: docker.DockerClient, images: Any) -> Iterator[Compose]:
+    """The services with stores of their own, up and healthy, and a scripted model."""
+    images(*EMBEDDED)
+    with Compose(compose, ["compose.test.yml"], MOTET_FOLDER=str(ROOT / "tests/containers")) as up:
+        up.up()
+        yield up
+
+
+@pytest.mark.timeout(400)
+def test_compose_answers_a_task(stack: Compose) -> None:
+    agents = stack.motet("agents")
+    for name in ("planner", "retriever", "graph", "tool_executor", "speech", "evaluator"):
+        assert name in agents
+    assert "1 added" in stack.motet("ingest", "/work/harbour.md")
+    answer = stack.motet("submit", "--follow", QUESTION)
+    assert "76" in answer
+    assert "harbour" in answer
