@@ -268,7 +268,7 @@ def application(
     @asynccontextmanager
     async def lifespan() -> AsyncGenerator[None]:
         async with AsyncExitStack() as stack:
-            client = await connect_broker(broker, settings)
+            client = await connect_broker(broker)
             bus = Bus(client, settings, telemetry)
             stack.push_async_callback(broker.stop)
             repository.set_global("bus", bus)

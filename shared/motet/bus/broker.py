@@ -1,4 +1,4 @@
-"""FastStream's broker on the mesh's connection settings."""
+"""FastStream's broker on the mesh's connection."""
 
 from __future__ import annotations
 
@@ -7,13 +7,9 @@ from types import TracebackType
 from typing import Any
 
 from faststream.nats import NatsBroker
-from faststream.nats.security import NatsCredentials, NatsNKey, NatsSecurity, NatsUserPassword
 from nats.aio.client import Client
 
-from motet.bus.complaints import Complaints
-from motet.bus.connection import answers, close, options, reporting
-from motet.bus.identity import Identity
-from motet.bus.lasting import lasting
+from motet.bus.connection import answers, close, connect, servers
 from motet.settings import Settings
 
 __all__ = ["Broker", "connect_broker", "make_broker"]
@@ -22,12 +18,20 @@ log = logging.getLogger(__name__)
 
 
 class Broker(NatsBroker):
-    """A broker that also stops while its connection is lost."""
+    """A broker over a connection of the mesh's, which also stops while that is lost."""
 
     client: Client | None = None
     """Its connection, once there is one."""
-    complaints: Complaints = Complaints()
-    """What is said of that."""
+
+    def __init__(self, settings: Settings, name: str, **others: Any) -> None:
+        super().__init__(servers=servers(settings), **others)
+        self._settings = settings
+        self._name = name
+
+    async def _connect(self) -> Client:
+        connection = await connect(self._settings, self._name)
+        self.config.connect(connection)
+        return connection
 
     async def stop(
         self,
@@ -45,45 +49,15 @@ class Broker(NatsBroker):
 
 
 def make_broker(settings: Settings, client: str) -> Broker:
-    """A broker that is not connected yet.
-
-    Raises:
-        SetupError: The settings say in a wrong way who it signs on as.
-    """
-    identity = Identity.of(settings, client)
-    complaints = Complaints(identity.user)
-    broker = Broker(
-        **options(settings, identity, client, complaints),
-        security=_security(identity),
-        logger=log,
-        log_level=logging.DEBUG,
-    )
-    broker.complaints = complaints
-    return broker
+    """A broker that is not connected yet."""
+    return Broker(settings, client, logger=log, log_level=logging.DEBUG)
 
 
-async def connect_broker(broker: Broker, settings: Settings) -> Client:
+async def connect_broker(broker: Broker) -> Client:
     """Connects a broker.
 
     Raises:
         SetupError: No server answers at `MOTET_NATS_URL`, or it does not let us in.
     """
-    with reporting(settings, broker.complaints):
-        broker.client = lasting(await broker.connect())
-    broker.complaints.about(broker.client)
-    # FastStream's own raises where the server lets nobody in, which ends nats-py's reconnecting.
-    connection: Any = broker.client
-    connection._error_cb = broker.complaints.error  # noqa: SLF001
+    broker.client = await broker.connect()
     return broker.client
-
-
-def _security(identity: Identity) -> NatsSecurity:
-    """An identity in FastStream's words."""
-    tls = identity.tls
-    if identity.password is not None:
-        return NatsUserPassword(identity.user, identity.password, ssl_context=tls)
-    if identity.seed is not None:
-        return NatsNKey.from_seed(identity.seed, ssl_context=tls)
-    if identity.credentials is not None:
-        return NatsCredentials.from_file(identity.credentials, ssl_context=tls)
-    return NatsSecurity(ssl_context=tls)

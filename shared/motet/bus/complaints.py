@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
+from motet.bus.lasting import NoTlsError
 from motet.errors import SetupError
 from motet.settings import Settings
 
@@ -31,8 +32,7 @@ REMEMBERED = 256
 _VIOLATION = re.compile(
     r"permissions violation for (publish|subscription) to \"(\S+)\"", re.IGNORECASE
 )
-_NOT_LET_IN = re.compile(r"authorization violation|user authentication expired", re.IGNORECASE)
-_TLS_WANTED = re.compile(r"tls required|secure connection", re.IGNORECASE)
+_NOT_LET_IN = re.compile(r"authorization violation|authentication (expired|revoked)", re.IGNORECASE)
 
 
 class RefusedError(NatsError):
@@ -44,55 +44,64 @@ class Complaints:
 
     _known: Final[WeakKeyDictionary[Client, Complaints]] = WeakKeyDictionary()
 
-    def __init__(self, user: str | None = None) -> None:
+    def __init__(self, client: Client, user: str) -> None:
         """Nothing yet.
 
         Args:
-            user: Who signs on; None where that is not known.
+            client: The connection.
+            user: Who signs on.
         """
+        self._known[client] = self
         self.user = user
+        self.stands = False
+        """Whether the connection has come about, and so is made again when it is lost."""
         self.refusals = 0
         """How many times the server has refused something."""
         self.refused: RefusedError | None = None
         """The latest of that."""
         self.on_refusal: Callable[[str, Exception], None] | None = None
         """Hears of each subject, in lower case."""
-        self._client: Client | None = None
+        self._client = client
         self._last: Exception | None = None
+        self._shut_out = False
         self._unheard: OrderedDict[str, RefusedError] = OrderedDict()
 
     @classmethod
     def of(cls, client: Client) -> Complaints:
         """The complaints about a connection."""
-        return cls._known.get(client) or cls()
-
-    def about(self, client: Client) -> None:
-        """Says which connection it is."""
-        self._client = client
-        self._known[client] = self
+        return cls._known.get(client) or cls(client, "client")
 
     def refusal_of(self, subject: str) -> RefusedError | None:
         """Why a subject cannot be heard; None when it can be, as far as is known."""
         return self._unheard.get(subject.lower())
 
     async def error(self, error: Exception) -> None:
-        """Hears of an error."""
+        """Hears of an error.
+
+        Raises:
+            Exception: That error, when no further attempt to connect would fare better.
+        """
         self._last = error
         violation = _VIOLATION.search(str(error))
         if violation is not None:
             self._refuse(violation[1].lower(), violation[2].lower())
             return
+        if not self.stands and (isinstance(error, ssl.SSLError | NoTlsError) or _shuts_out(error)):
+            raise error
+        if _shuts_out(error):
+            if not self._shut_out:
+                log.error("NATS does not let the user %r in any more: %s", self.user, error)
+            self._shut_out = True
+            return
         # While it is away, each attempt to reconnect fails for a reason of its own.
-        away = self._client is None or not self._client.is_connected
+        away = not self._client.is_connected
         log.log(
             logging.DEBUG if away else logging.WARNING, "NATS: %s", error or type(error).__name__
         )
 
     def _refuse(self, way: str, subject: str) -> None:
         verb = "publish to" if way == "publish" else "hear"
-        refused = RefusedError(
-            f"NATS does not let the user {self.user or 'of this process'!r} {verb} {subject!r}"
-        )
+        refused = RefusedError(f"NATS does not let the user {self.user!r} {verb} {subject!r}")
         log.error("%s: `motet nats users` says what each user needs", refused)
         self.refusals += 1
         self.refused = refused
@@ -105,12 +114,13 @@ class Complaints:
 
     async def disconnected(self) -> None:
         """Hears that the connection was lost."""
-        if self._client is not None and not self._client.is_closed:
+        if not self._client.is_closed:
             log.warning("NATS connection lost; reconnecting")
 
     async def reconnected(self) -> None:
         """Hears that it is back."""
         self._unheard.clear()
+        self._shut_out = False
         log.warning("NATS connection is back")
 
     def why_not(self, settings: Settings, error: Exception) -> SetupError:
@@ -123,13 +133,13 @@ class Complaints:
                     f"({reason.verify_message}): set MOTET_NATS_CA to the certificate of the "
                     "authority that signed it, and MOTET_NATS_URL to a name that is in it."
                 )
-            if _NOT_LET_IN.search(str(reason)):
+            if _shuts_out(reason):
                 return SetupError(
                     f"The NATS server at {settings.nats_url!r} does not let the user "
-                    f"{self.user or ''!r} in: set MOTET_NATS_USER with MOTET_NATS_PASSWORD, or "
+                    f"{self.user!r} in: set MOTET_NATS_USER with MOTET_NATS_PASSWORD, or "
                     "MOTET_NATS_NKEY, or MOTET_NATS_CREDENTIALS, to what the server knows."
                 )
-            if isinstance(reason, ssl.SSLError) or _TLS_WANTED.search(str(reason)):
+            if isinstance(reason, ssl.SSLError | NoTlsError):
                 return SetupError(
                     f"There is no TLS with the NATS server at {settings.nats_url!r} ({reason}): "
                     "where it asks for TLS set MOTET_NATS_CA, and where it asks for a certificate "
@@ -139,3 +149,7 @@ class Complaints:
             f"No NATS server answers at {settings.nats_url!r} ({error or type(error).__name__}): "
             "start a mesh with `motet up`, or set MOTET_NATS_URL to where one runs."
         )
+
+
+def _shuts_out(error: Exception) -> bool:
+    return _NOT_LET_IN.search(str(error)) is not None

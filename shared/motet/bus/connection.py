@@ -16,8 +16,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -40,7 +40,7 @@ from pydantic_core import from_json
 
 from motet.bus.complaints import Complaints, RefusedError
 from motet.bus.identity import Identity
-from motet.bus.lasting import lasting
+from motet.bus.lasting import LastingClient
 from motet.bus.replies import MessageCallback, Replies
 from motet.bus.topology import Header, Topology
 from motet.errors import FaultError
@@ -95,9 +95,7 @@ class Bus:
         self.topology = Topology(settings)
         self.js: JetStreamContext = client.jetstream(timeout=ATTEMPT_TIMEOUT_S)
         self.complaints = Complaints.of(client)
-        # Without a user of its own, a connection that others made has no name that counts.
-        user = settings.nats_user or self.complaints.user or self.topology.user("client")
-        self.replies = Replies(client, self.topology.outcomes(user))
+        self.replies = Replies(client, self.topology.outcomes(self.complaints.user))
         self.complaints.on_refusal = self.replies.refuse
 
     @classmethod
@@ -248,66 +246,49 @@ class Bus:
         return "cluster" in server or self.settings.replicas > 1
 
 
-def options(
-    settings: Settings, identity: Identity, client: str, complaints: Complaints
-) -> dict[str, Any]:
-    """How every connection of the mesh is made, in the NATS client's own words.
-
-    Args:
-        settings: Where to.
-        identity: Who signs on.
-        client: Whose it is; operators see it on the server.
-        complaints: Hears what goes wrong on it.
-    """
-    return {
-        "servers": [url.strip() for url in settings.nats_url.split(",") if url.strip()],
-        "name": f"motet-{client}",
-        "inbox_prefix": Topology(settings).inbox(identity.user),
-        "error_cb": complaints.error,
-        "disconnected_cb": complaints.disconnected,
-        "reconnected_cb": complaints.reconnected,
-        "connect_timeout": 3,
-        "reconnect_time_wait": 0.1,
-        # Only while connecting for the first time: see `lasting`.
-        "max_reconnect_attempts": 3,
-        "ping_interval": 10,
-        "drain_timeout": 5,
-    }
-
-
-@contextmanager
-def reporting(settings: Settings, complaints: Complaints) -> Generator[None]:
-    """Turns a failure to connect into a sentence.
-
-    Raises:
-        SetupError: No server answers at `MOTET_NATS_URL`, or it does not let us in.
-    """
-    try:
-        yield
-    except (NoServersError, NatsError, OSError, ValueError) as error:
-        raise complaints.why_not(settings, error) from error
+def servers(settings: Settings) -> list[str]:
+    """The addresses of the servers."""
+    return [url.strip() for url in settings.nats_url.split(",") if url.strip()]
 
 
 async def connect(settings: Settings, client: str) -> Client:
     """Opens a connection.
 
+    Args:
+        settings: Where to, and who signs on.
+        client: Whose it is; operators see it on the server.
+
     Raises:
         SetupError: No server answers at `MOTET_NATS_URL`, or it does not let us in.
     """
-    connection = Client()
     identity = Identity.of(settings, client)
-    complaints = Complaints(identity.user)
-    complaints.about(connection)
-    with reporting(settings, complaints):
+    connection = LastingClient()
+    complaints = Complaints(connection, identity.user)
+    try:
         await connection.connect(
-            **options(settings, identity, client, complaints),
+            servers=servers(settings),
+            name=f"motet-{client}",
             user=identity.user if identity.password is not None else None,
             password=identity.password,
             nkeys_seed_str=identity.seed,
             user_credentials=identity.credentials,
             tls=identity.tls,
+            inbox_prefix=Topology(settings).inbox(identity.user),
+            error_cb=complaints.error,
+            disconnected_cb=complaints.disconnected,
+            reconnected_cb=complaints.reconnected,
+            connect_timeout=3,
+            reconnect_time_wait=0.1,  # pyright: ignore[reportArgumentType] - any number will do
+            max_reconnect_attempts=3,
+            ping_interval=10,
+            drain_timeout=5,
         )
-    return lasting(connection)
+    except (NoServersError, NatsError, OSError, ValueError) as error:
+        connection.abandon()
+        raise complaints.why_not(settings, error) from error
+    complaints.stands = True
+    connection.last()
+    return connection
 
 
 async def answers(connection: Client) -> bool:

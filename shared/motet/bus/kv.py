@@ -125,7 +125,8 @@ class Bucket:
         Raises:
             FaultError: `unavailable` when the server does not take it in time.
         """
-        headers = {Header.KV_OPERATION: "PURGE", Header.ROLLUP: "sub"}
+        # A bucket keeps one message a key, so that the marker takes the place of the value.
+        headers = {Header.KV_OPERATION: "DEL"}
         await self._bus.store(self._write + key, b"", headers, timeout_s=timeout_s)
 
     async def items(self, prefix: str = "") -> list[Item]:

@@ -1,4 +1,4 @@
-"""Making a connection outlast what nats-py 2.16 does not.
+"""The connection's client: nats-py's, made to outlast what nats-py 2.16 does not.
 
 Its reading loop ends, without a word to anybody, at whatever is raised within: the connection looks
 alive and is deaf until its own pings have failed, half a minute later. Two things raise there:
@@ -7,57 +7,83 @@ alive and is deaf until its own pings have failed, half a minute later. Two thin
   any publisher can send one;
 - the answer to a `flush` that has given up waiting, as when a server was slow or paused.
 
-The loop's two methods are wrapped on the connection itself, since FastStream makes its own client.
-They are private to nats-py: the tests `test_bad_calls.py` and `test_server_loss.py` tell when a
-version of it needs no such thing, or another.
+Besides:
+
+- It is closed for good when a server says anything bad of the connection, as when a JWT has expired
+  that was renewed meanwhile. Here it is made again.
+- Its `flush` sends its question at once, ahead of what waits to be sent, so that the answer says
+  nothing of that.
+- To a server without TLS it speaks in the clear, also where it was given a TLS context.
+
+What is overridden is private to nats-py: the tests `test_bad_calls.py`, `test_server_loss.py` and
+those of security tell when a version of it needs no such thing, or another.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.protocol.parser import PERMISSIONS_ERR, STALE_CONNECTION
 
-__all__ = ["lasting"]
+__all__ = ["LastingClient", "NoTlsError"]
 
 log = logging.getLogger(__name__)
 
 
-def lasting(connection: Client) -> Client:
-    """Lets a connection that once stood reconnect for ever, and never be deaf."""
-    connection.options["max_reconnect_attempts"] = -1
-    loop: Any = connection
-    loop._process_msg = _decoding(loop._process_msg)  # noqa: SLF001
-    loop._process_pong = _answering(loop._process_pong)  # noqa: SLF001
-    return connection
+class NoTlsError(NatsError):
+    """The server speaks no TLS, and it was to."""
 
 
-def _decoding(process: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-    """A header block that cannot be decoded counts as none, such a subject as no message."""
+class LastingClient(Client):
+    """A client that reconnects for ever once it stood, and is never deaf."""
 
-    async def tolerant(
-        sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None
+    def last(self) -> None:
+        """Has it reconnect for ever; until then it tries a few times to connect."""
+        self.options["max_reconnect_attempts"] = -1
+
+    def abandon(self) -> None:
+        """Lets go of a connection that did not come about."""
+        if self._transport is not None:
+            self._transport.close()
+
+    async def _process_msg(
+        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: Any
     ) -> None:
+        """A header block that cannot be decoded counts as none, such a subject as no message."""
         try:
-            await process(sid, subject, reply, data, headers)
+            await super()._process_msg(sid, subject, reply, data, headers)
         except (IndexError, ValueError) as error:
             log.warning("NATS: a message on %r cannot be decoded: %s", subject, error)
             if headers:
-                await tolerant(sid, subject, reply, data, None)
+                await self._process_msg(sid, subject, reply, data, None)
 
-    return tolerant
-
-
-def _answering(process: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
-    """An answer that nobody waits for any more is dropped."""
-
-    async def tolerant() -> None:
+    async def _process_pong(self) -> None:
+        """An answer that nobody waits for any more is dropped."""
         try:
-            await process()
+            await super()._process_pong()
         except asyncio.InvalidStateError:
             log.debug("NATS answered a flush that had given up")
 
-    return tolerant
+    async def _process_err(self, err_msg: str) -> None:
+        """After whatever the server complains of but a permission, the connection is made anew."""
+        if PERMISSIONS_ERR in err_msg or STALE_CONNECTION in err_msg:
+            await super()._process_err(err_msg)
+            return
+        error = NatsError(f"nats: {err_msg}")
+        await self._error_cb(error)
+        await self._process_op_err(error)
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        """A server that was to speak TLS is told nothing in the clear."""
+        if initial_connection and self.options.get("tls") and not info.get("tls_required"):
+            raise NoTlsError("nats: the server speaks no TLS")
+        await super()._process_info(info, initial_connection)
+
+    async def _send_ping(self, future: asyncio.Future[bool] | None = None) -> None:
+        """A ping goes out after what was published and subscribed before it."""
+        await self._flush_pending(force_flush=True)
+        await super()._send_ping(future)

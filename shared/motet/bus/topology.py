@@ -109,7 +109,7 @@ class Topology:
 
     settings: Settings
 
-    VERSION = 2
+    VERSION = 3
 
     @property
     def namespace(self) -> str:
@@ -334,7 +334,8 @@ class Topology:
             duplicate_window=min(DEDUPE_WINDOW_S, max_age) if max_age else DEDUPE_WINDOW_S,
             num_replicas=self.settings.replicas,
             allow_direct=True,
-            allow_rollup_hdrs=True,
+            # Whoever may write one key could else remove all others by a header.
+            allow_rollup_hdrs=False,
             # Values may be given an age of their own.
             allow_msg_ttl=expiring or None,
             deny_delete=True,
