@@ -21,7 +21,15 @@ from motet.bus.topology import Topology
 from motet.errors import SetupError
 from motet.settings import Settings
 
-__all__ = ["ACCOUNTS", "KeyRing", "Tenant", "accounts_by_key", "accounts_by_password", "tenant"]
+__all__ = [
+    "ACCOUNTS",
+    "KeyRing",
+    "Tenant",
+    "accounts_by_key",
+    "accounts_by_password",
+    "commands_for_jwts",
+    "tenant",
+]
 
 ACCOUNTS = "accounts.conf"
 """The file of accounts that is kept beside the keys."""
@@ -71,6 +79,19 @@ def accounts_by_password(tenants: Iterable[Tenant]) -> str:
 def accounts_by_key(tenants: Iterable[Tenant], keys: KeyRing) -> str:
     """The accounts, with public keys."""
     return _accounts(tenants, lambda user: [f"nkey: {key}" for key in keys.public(user)], _KEYS)
+
+
+def commands_for_jwts(tenants: Iterable[Tenant]) -> str:
+    """The `nsc` commands that make the users, and their JWTs, of accounts that are there."""
+    lines: list[str] = []
+    for each in tenants:
+        for user, rules in each.users.items():
+            lines += [
+                f"nsc add user --account {each.account} --name {user} \\",
+                f"  --allow-pub '{','.join(rules.publish)}' \\",
+                f"  --allow-sub '{','.join(rules.subscribe)}'",
+            ]
+    return "\n".join((*lines, ""))
 
 
 class KeyRing:

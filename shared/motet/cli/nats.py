@@ -48,7 +48,8 @@ Namespaces = Annotated[
 @app.command()
 def users(
     auth: Annotated[
-        Literal["password", "nkey"], typer.Option(help="What users sign on with.")
+        Literal["password", "nkey", "jwt"],
+        typer.Option(help="What users sign on with; with jwt, what is printed is for nsc."),
     ] = "password",
     keys: Annotated[
         Path | None, typer.Option(help="With nkey: the folder that `motet nats keys` has filled.")
@@ -61,14 +62,22 @@ def users(
 
     A user may publish and hear what its service needs, and nothing else. What is printed holds no
     secret: a password is a variable of the server's environment, such as
-    MOTET_NATS_PASSWORD_PLANNER, and of keys there is the public half.
+    MOTET_NATS_PASSWORD_PLANNER, and of keys there is the public half. For JWTs, it is the commands
+    of nsc that make each user with these permissions.
     """
-    from motet.bus.users import KeyRing, accounts_by_key, accounts_by_password
+    from motet.bus.users import (
+        KeyRing,
+        accounts_by_key,
+        accounts_by_password,
+        commands_for_jwts,
+    )
 
     with told():
         tenants = _tenants(agent, calls, namespace)
         if auth == "password":
             text = accounts_by_password(tenants)
+        elif auth == "jwt":
+            text = commands_for_jwts(tenants)
         elif keys is None:
             fail("--auth nkey needs --keys, the folder that `motet nats keys` fills.", Status.USAGE)
         else:
