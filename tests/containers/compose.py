@@ -14,7 +14,10 @@ from uuid import uuid4
 
 from tests.containers.mesh import ROOT
 
-__all__ = ["Compose", "compose_command"]
+__all__ = ["EMBEDDED", "Compose", "compose_command"]
+
+EMBEDDED = ("cli", "planner", "retriever", "graph-embedded", "tool_executor", "speech", "evaluator")
+"""The images that the profile `embedded` needs beside NATS'."""
 
 _VERSION = "2.40.3"
 _CACHE = Path(os.environ.get("MOTET_CACHE_DIR") or Path.home() / ".cache" / "motet")
@@ -88,9 +91,9 @@ class Compose:
         assert not done.returncode, f"compose {' '.join(arguments)}: {said}"
         return said
 
-    def up(self) -> None:
-        """Starts everything, and waits until it is healthy."""
-        self.run("up", "--detach", "--wait", "--no-build", "--pull", "never")
+    def up(self, *services: str) -> None:
+        """Starts everything, or these and what they need, and waits until all are healthy."""
+        self.run("up", "--detach", "--wait", "--no-build", "--pull", "never", *services)
 
     def motet(self, *arguments: str) -> str:
         """What the command `motet` says, in its container."""

@@ -12,6 +12,7 @@ from docker.errors import ImageNotFound
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.network import Network
 
+from tests.containers.compose import compose_command
 from tests.containers.mesh import ContainerMesh, version
 
 # Its image cannot be had without a registry; every fixture here removes what it started.
@@ -50,6 +51,33 @@ def images(engine: docker.DockerClient) -> Any:
         return tags
 
     return need
+
+
+@pytest.fixture(scope="session")
+def server(engine: docker.DockerClient) -> Any:
+    """`server(IMAGE)` skips the test unless this image of others is there, or can be pulled."""
+
+    def need(tag: str) -> str:
+        try:
+            engine.images.get(tag)
+        except ImageNotFound:
+            pulled = subprocess.run(
+                ["docker", "pull", "--quiet", tag], check=False, capture_output=True, text=True
+            )
+            if pulled.returncode:
+                pytest.skip(f"the image {tag} is not to be had: {pulled.stderr.strip()}")
+        return tag
+
+    return need
+
+
+@pytest.fixture(scope="session")
+def compose() -> list[str]:
+    """The command of Docker Compose."""
+    command = compose_command()
+    if command is None:
+        pytest.skip("Docker Compose is not installed: tests/containers/engine.sh installs it")
+    return command
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@
 # What there is stays as it is. Where Docker is missing, root installs it from Debian's packages.
 # Where no image registry is reached, stand-ins are made of real parts: Python's image of Debian's
 # packages, NATS' of the server's wheel, Neo4j's of its jars. Exits with 3, and says why, where
-# there is no engine or no image to build on; the tests then skip, and say the same.
+# there is no engine, or nothing to build images of; the tests then skip, and say the same.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -104,8 +104,18 @@ compose() {
     say "installed Compose $COMPOSE"
 }
 
+# A build installs packages: without a way to their indexes, none comes to its end.
+indexes() {
+    # shellcheck disable=SC2016  # the container's shell
+    timeout 120 docker run --rm --network host --env PIP_INDEX_URL --env PIP_NO_CACHE_DIR=1 \
+        "$PYTHON_IMAGE" sh -ec 'apt-get update -qq; pip download -q --no-deps -d /tmp uv' \
+        >"$work/indexes.log" 2>&1 ||
+        cannot "containers reach no package index: $(tail -n 1 "$work/indexes.log")"
+}
+
 mkdir -p "$cache/tools"
 engine
 python_image
 nats_image
+indexes
 compose

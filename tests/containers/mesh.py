@@ -45,7 +45,10 @@ class ContainerMesh:
             nats = DockerContainer(
                 self._nats_image, network=self._network, network_aliases=["nats"]
             ).with_command("--jetstream --store_dir /tmp/jetstream")
+            nats.with_exposed_ports(4222)
             self.nats = stack.enter_context(nats).get_wrapped_container()
+            self.url = f"nats://{nats.get_container_host_ip()}:{nats.get_exposed_port(4222)}"
+            """Address of the server for this machine."""
             provision = self.start("cli", entrypoint=["python", "-m", "motet.bus.provision"])
             status = provision.wait(timeout=60)["StatusCode"]
             assert status == 0, provision.logs().decode()
@@ -60,13 +63,34 @@ class ContainerMesh:
     ) -> None:
         self._stack.close()
 
-    def start(self, image: str, *, env: dict[str, str] | None = None, **options: Any) -> Container:
-        """Starts an image of Motet, as hardened as in docker-compose.yml."""
+    def add(self, server: DockerContainer, alias: str) -> DockerContainer:
+        """Starts a server of others in the network, under a name."""
+        server.with_network(self._network).with_network_aliases(alias)
+        return self._stack.enter_context(server)
+
+    def start(
+        self,
+        image: str,
+        *,
+        env: dict[str, str] | None = None,
+        files: dict[Path, str] | None = None,
+        **options: Any,
+    ) -> Container:
+        """Starts an image of Motet, as hardened as in docker-compose.yml.
+
+        Args:
+            image: Its name, without `motet/`.
+            env: Variables.
+            files: Files of this machine, and where the container sees each.
+            options: More for testcontainers.
+        """
         made = DockerContainer(
             f"motet/{image}:{version()}", network=self._network, **HARDENED, **options
         ).with_tmpfs_mount("/tmp", "size=64m")
         for name, value in {"MOTET_NATS_URL": "nats://nats:4222", **(env or {})}.items():
             made.with_env(name, value)
+        for file, there in (files or {}).items():
+            made.with_volume_mapping(str(file), there, "ro")
         self._stack.enter_context(made)
         return made.get_wrapped_container()
 

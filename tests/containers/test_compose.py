@@ -11,20 +11,9 @@ from typing import Any
 import docker
 import pytest
 
-from tests.containers.compose import Compose, compose_command
+from tests.containers.compose import EMBEDDED, Compose
 from tests.containers.mesh import ROOT
 from tests.containers.scripted_server import QUESTION
-
-EMBEDDED = ("cli", "planner", "retriever", "graph-embedded", "tool_executor", "speech", "evaluator")
-
-
-@pytest.fixture(scope="session")
-def compose() -> list[str]:
-    """The command of Docker Compose."""
-    command = compose_command()
-    if command is None:
-        pytest.skip("Docker Compose is not installed: tests/containers/engine.sh installs it")
-    return command
 
 
 def configuration(compose: list[str], *profiles: str) -> dict[str, Any]:

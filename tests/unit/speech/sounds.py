@@ -30,6 +30,24 @@ def noise(seconds: float, loudness: float = 0.1) -> Samples:
     return (loudness * random.standard_normal(round(seconds * SAMPLE_RATE))).astype(np.float32)
 
 
+def babble(seconds: float) -> Samples:
+    """What a detector of speech takes for some: four vowels a second, sung by nobody.
+
+    A pulse train of some 120 Hz through the first two formants of five vowels.
+    """
+    time = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    formants = np.array([(730, 1090), (270, 2290), (570, 840), (530, 1840), (300, 870)], float)
+    now = formants[(4 * time).astype(int) % len(formants)]
+    pitch = 120 + 20 * np.sin(2 * np.pi * 0.7 * time) + 10 * np.sin(2 * np.pi * 3 * time)
+    phase = 2 * np.pi * np.cumsum(pitch) / SAMPLE_RATE
+    voice = np.zeros_like(time)
+    for harmonic in range(1, 40):
+        near = (harmonic * pitch[:, None] - now) / 90
+        voice += (1 / (1 + near**2)) @ np.array([1, 0.6]) * np.sin(harmonic * phase)
+    voice *= np.sqrt(np.clip(np.sin(np.pi * (4 * time % 1)), 0, 1))
+    return (0.3 * voice / np.abs(voice).max()).astype(np.float32)
+
+
 def join(*parts: Samples) -> Samples:
     return np.concatenate(parts)
 
