@@ -5,13 +5,19 @@ Invariants:
 - A question is written once: who asks again, on another attempt, finds the one that stands.
 - A reply is written once, by compare-and-set, and never changes. It fits its question.
 - A question outlives every process. Its reply is kept with who gave it, when and why.
+- Question and reply are two keys, so that whoever may ask need not be let reply. The reply's holds
+  the question as it was replied to.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+
+from pydantic import ValidationError
 
 from motet.bus.book import TaskBook
 from motet.bus.connection import Bus
@@ -32,8 +38,13 @@ from motet.messages import (
 
 __all__ = ["NOBODY", "Approvals"]
 
+log = logging.getLogger(__name__)
+
 NOBODY = "nobody"
 """Who has replied where the question's default holds."""
+
+_REPLY = "reply"
+"""The last token of a reply's key, after those of its question."""
 
 RETOLD_WITHIN = timedelta(seconds=DEDUPE_WINDOW_S / 2)
 """How long after it happened an event is written again, in case whoever should have has died."""
@@ -84,7 +95,7 @@ class Approvals:
         if standing is None and await self._bucket.put(record.key, _body(record), 0) is None:
             standing = await self._bucket.get(record.key)
         if standing is not None:
-            record = ApprovalRecord.model_validate_json(standing.value)
+            record = await self._replied(_asked(standing))
         if record.reply is None:
             await self._tell(
                 PersonAsked(
@@ -103,7 +114,7 @@ class Approvals:
     async def get(self, task: str, question: str) -> ApprovalRecord | None:
         """A question, with its reply; None when there is no such question."""
         item = await self._bucket.get(f"{task}.{question}")
-        return None if item is None else ApprovalRecord.model_validate_json(item.value)
+        return None if item is None else await self._replied(_asked(item))
 
     async def list(self, task: str = "", *, closed: bool = False) -> list[ApprovalRecord]:
         """Questions, of one task or of all, the oldest first.
@@ -113,7 +124,12 @@ class Approvals:
             closed: Also those that have a reply, or whose task has ended.
         """
         items = await self._bucket.items(task)
-        records = [ApprovalRecord.model_validate_json(item.value) for item in items]
+        answered = {_question_of(item.key) for item in items if _is_reply(item.key)}
+        records = [
+            await self._replied(_asked(item)) if item.key in answered else _asked(item)
+            for item in items
+            if not _is_reply(item.key)
+        ]
         if not closed:
             records = [each for each in records if each.reply is None and await self._alive(each)]
         return sorted(records, key=lambda record: record.asked_at)
@@ -139,7 +155,7 @@ class Approvals:
             item = await self._bucket.get(key)
             if item is None:
                 raise _unknown(key)
-            record = ApprovalRecord.model_validate_json(item.value)
+            record, revision = await self._standing(_asked(item))
             if record.reply == reply:
                 return record
             if record.reply is not None:
@@ -150,7 +166,7 @@ class Approvals:
                 )
             check_reply(record.question, reply)
             replied = record.model_copy(update={"reply": reply})
-            if await self._bucket.put(key, _body(replied), item.revision) is not None:
+            if await self._bucket.put(f"{key}.{_REPLY}", _body(replied), revision) is not None:
                 return replied
 
     async def resume(self, reply: Reply, occasion: str = "replied") -> None:
@@ -182,9 +198,31 @@ class Approvals:
         if since is None or datetime.now(UTC) - since < RETOLD_WITHIN:
             await self._events.publish(event, message_id=f"{key}.{event.kind}")
 
-    def watch(self) -> AsyncIterator[Item | None]:
-        """Every question, and then each change; as `Bucket.watch`."""
-        return self._bucket.watch()
+    async def watch(self) -> AsyncIterator[Item | None]:
+        """Every question, and then each change, with its reply; as `Bucket.watch`.
+
+        A reply that is seen so is not known to be one: `get` says.
+        """
+        async for item in self._bucket.watch():
+            if item is None or not item.value:
+                yield item
+            elif _is_reply(item.key):
+                yield replace(item, key=_question_of(item.key))
+            else:
+                try:
+                    yield replace(item, value=_body(_asked(item)))
+                except ValidationError as error:
+                    log.warning("question %s cannot be read: %s", item.key, error)
+
+    async def _replied(self, record: ApprovalRecord) -> ApprovalRecord:
+        return (await self._standing(record))[0]
+
+    async def _standing(self, record: ApprovalRecord) -> tuple[ApprovalRecord, int]:
+        """A question with its reply if it has one, and the revision of that, or 0."""
+        item, revision = await self._bucket.sent(f"{record.key}.{_REPLY}")
+        if item is None:
+            return record, revision
+        return ApprovalRecord.model_validate_json(item.value), revision
 
     async def _alive(self, record: ApprovalRecord) -> bool:
         task = await self._book.get(record.task)
@@ -220,6 +258,20 @@ def check_reply(question: Question, reply: Reply) -> None:
             f"The value does not fit the question: {wrong.json_path}: {wrong.message[:1000]}.",
             value_schema=question.value_schema,
         )
+
+
+def _asked(item: Item) -> ApprovalRecord:
+    """A question as it was asked: what its asker says of a reply is none."""
+    record = ApprovalRecord.model_validate_json(item.value)
+    return record if record.reply is None else record.model_copy(update={"reply": None})
+
+
+def _is_reply(key: str) -> bool:
+    return key.count(".") == 2
+
+
+def _question_of(key: str) -> str:
+    return key.removesuffix(f".{_REPLY}")
 
 
 def _body(record: ApprovalRecord) -> bytes:

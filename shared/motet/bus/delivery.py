@@ -27,6 +27,7 @@ from nats.js.errors import APIError
 
 from motet.bus.connection import Bus
 from motet.bus.stopping import end
+from motet.bus.topology import Header
 
 __all__ = ["Delivery", "Handler", "Holding", "quietly"]
 
@@ -183,6 +184,11 @@ class Holding:
 
     async def _handle(self, delivery: Delivery) -> None:
         """Handles a message, after whoever works on the same one here."""
+        if Header.STREAM in delivery.headers:
+            # A server answers a read wherever the reader says, and so in a queue, too.
+            log.error("%s: message %d was copied there: dropped", self._name, delivery.sequence)
+            await delivery.ack()
+            return
         while (earlier := self._working.get(delivery.sequence)) is not None:
             delivery.first = False
             await earlier.ended.wait()

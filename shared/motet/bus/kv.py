@@ -13,6 +13,7 @@ Invariants:
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +29,8 @@ from motet.errors import FaultError
 from motet.messages import FaultType
 
 __all__ = ["Bucket", "Item"]
+
+log = logging.getLogger(__name__)
 
 _GONE = ("DEL", "PURGE")
 _NOT_FOUND = "404"
@@ -60,7 +63,10 @@ class Bucket:
             FaultError: `unavailable` when the bucket cannot be read.
         """
         if self._bus.clustered:
-            return await self._led(key)
+            led = await self._led(key)
+            if led is None or (led.headers or {}).get(Header.KV_OPERATION) in _GONE:
+                return None
+            return Item(key, led.data or b"", led.seq or 0)
         message = await self._bus.request(self._read + key)
         headers = message.headers or {}
         if Header.STATUS in headers and headers[Header.STATUS] != _NOT_FOUND:
@@ -73,8 +79,28 @@ class Bucket:
             return None
         return Item(key, message.data, int(headers[Header.SEQUENCE]))
 
-    async def _led(self, key: str) -> Item | None:
-        """The newest value, by the copy that orders all writes.
+    async def sent(self, key: str) -> tuple[Item | None, int]:
+        """The newest value if a client has sent it, and the newest revision, or 0.
+
+        A server answers a read on any subject that the reader names, so that whoever may not write
+        a key could have it written with something that it has stored elsewhere.
+
+        Raises:
+            FaultError: `unavailable` when the bucket cannot be read.
+        """
+        message = await self._led(key)
+        if message is None:
+            return None, 0
+        revision, headers = message.seq or 0, message.headers or {}
+        if Header.STREAM in headers:
+            log.error("the value of %s%s was copied there by a read: ignored", self._write, key)
+            return None, revision
+        if headers.get(Header.KV_OPERATION) in _GONE:
+            return None, revision
+        return Item(key, message.data or b"", revision), revision
+
+    async def _led(self, key: str) -> RawStreamMsg | None:
+        """The newest message, by the copy that orders all writes.
 
         A direct get is answered by any copy, and a copy may be behind.
         """
@@ -87,10 +113,7 @@ class Bucket:
                     return None
                 raise
 
-        message = await self._bus.patiently(ask, self._complaint)
-        if message is None or (message.headers or {}).get(Header.KV_OPERATION) in _GONE:
-            return None
-        return Item(key, message.data or b"", message.seq or 0)
+        return await self._bus.patiently(ask, self._complaint)
 
     async def put(
         self, key: str, value: bytes, revision: int | None = None, *, ttl_s: float | None = None

@@ -173,7 +173,7 @@ class _Rules:
             topology.event("*", _kind(PersonReplied)),
             *self._reads("tasks", pages=True),
             *self._reads("approvals", pages=True),
-            self._key("approvals", "*.*"),
+            self._key("approvals", "*.*.reply"),
             f"{_API}.DIRECT.GET.{topology.stream('EVENTS')}",
         ]
         subscribe = [
@@ -292,7 +292,7 @@ class _Rules:
         yield f"{topology.namespace}.dead.>"
         for bucket, key in (
             ("tasks", "*"),
-            ("approvals", "*.*"),
+            ("approvals", "*.*.reply"),
             ("checkpoints", ">"),
             ("schedules", "*"),
         ):

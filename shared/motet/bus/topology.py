@@ -51,6 +51,8 @@ class Header:
     BAGGAGE = "baggage"
     MESSAGE_ID = "Nats-Msg-Id"
     EXPECTED_SUBJECT_SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
+    STREAM = "Nats-Stream"
+    """On what the server reads out of a stream; nothing that a client publishes has it."""
     SUBJECT = "Nats-Subject"
     SEQUENCE = "Nats-Sequence"
     LAST_SEQUENCE = "Nats-Last-Sequence"

@@ -172,6 +172,10 @@ class Waiting:
         if reply is not None:
             if task.state != TaskState.WAITING or record.id not in task.waits_for:
                 return True
+            # What a watch shows need not be a reply.
+            standing = await self._approvals.get(record.task, record.id)
+            reply = None if standing is None else standing.reply
+        if reply is not None:
             await self._approvals.resume(reply, f"swept.{int(now.timestamp() / GRACE_S)}")
         elif record.expires_at is not None and now >= record.expires_at:
             default = record.question.default

@@ -1,8 +1,8 @@
 """Approvals: what a person is asked while a task waits, and what that person said.
 
-A question is kept in the bucket `approvals` under `<task>.<id>` with its reply, once there is one.
-The reply is what a client publishes on `motet.task.resume`: `{"task": ..., "question": ...,
-"decision": "approve"}` is a whole reply.
+A question is kept in the bucket `approvals` under `<task>.<id>`, and under `<task>.<id>.reply` once
+more with its reply. The reply is what a client publishes on `motet.task.resume`: `{"task": ...,
+"question": ..., "decision": "approve"}` is a whole reply.
 """
 
 from __future__ import annotations

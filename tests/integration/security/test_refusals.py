@@ -103,6 +103,7 @@ AGENT = {
     "motet.event.t.state": b"{}",
     "motet.event.t.replied": b"{}",
     "motet.event.t.plan": b"{}",
+    "$KV.approvals.t.q.reply": b"{}",
     "$KV.schedules.s": b"{}",
     "$KV.checkpoints.t.state": b"{}",
     "$JS.API.DIRECT.GET.KV_checkpoints.$KV.checkpoints.t.state": b"",
@@ -111,6 +112,7 @@ AGENT = {
 """What an agent without tasks may not publish."""
 
 CLIENT = {
+    "$KV.approvals.t.q": b"{}",
     "$KV.results.t.c": b"{}",
     "$KV.tasks.t": b"{}",
     "$KV.budgets.t.c": b"{}",
