@@ -26,6 +26,7 @@ from pydantic import ValidationError
 
 from motet.bus.connection import Bus
 from motet.bus.kv import Bucket
+from motet.bus.topology import Header
 from motet.errors import FaultError
 from motet.messages import FaultType, StateChanged, TaskRecord, TaskState
 
@@ -99,6 +100,9 @@ class Cancellations:
                 self._running.pop(task, None)
 
     async def _heard(self, message: Msg) -> None:
+        if message.headers and Header.STREAM in message.headers:
+            log.error("%s was copied there: nothing is cancelled", message.subject)
+            return
         try:
             event = StateChanged.model_validate_json(message.data)
         except ValidationError:

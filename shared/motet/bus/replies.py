@@ -1,12 +1,13 @@
 """Replies: whatever this process waits for on core subjects, over one subscription.
 
-A reply costs a counter and a future here. The client library's own `request` adds a random token,
+A reply costs a token and a future here. The client library's own `request` adds a random token,
 a timer and a task's worth of bookkeeping to each, which made up a fifth of a hop.
 
 Invariants:
 
-- What the server answers comes to the connection's inbox, which other processes need not know and
-  must not publish to.
+- What the server answers comes to the connection's inbox, which other processes must not publish
+  to. Who hears an event sees where its publisher waits, so nobody can tell the next reply's subject
+  from the last one's.
 - The outcome of a call comes to a subject that only this call's messages name, so that whoever does
   one call cannot answer another.
 """
@@ -61,7 +62,6 @@ class Replies:
         self._waiting: dict[str, asyncio.Future[Msg]] = {}
         self._collecting: dict[str, asyncio.Queue[Msg]] = {}
         self._asked: dict[str, str] = {}
-        self._count = 0
 
     async def expect(self) -> tuple[str, asyncio.Future[Msg]]:
         """A subject for the outcome of one call, and the future that it will complete."""
@@ -135,8 +135,7 @@ class Replies:
     async def _subject(self) -> str:
         """A subject that nobody has been given before, for the server's answers to come to."""
         await self._inbox.open()
-        self._count += 1
-        return f"{self._inbox.subject}.{self._count}"
+        return f"{self._inbox.subject}.{secrets.token_hex(8)}"
 
     async def _received(self, message: Msg) -> None:
         future = self._waiting.get(message.subject)

@@ -10,9 +10,9 @@ import pytest_asyncio
 
 from motet.bus import Bucket, Bus
 from motet.errors import FaultError
-from motet.messages import ApprovalRecord, Reply, TaskState
-from motet.testing import TestMesh
-from tests.integration.bus.agents import planner, worker
+from motet.messages import ApprovalRecord, Reply, StateChanged, TaskState
+from motet.testing import Gate, TestMesh, with_fault
+from tests.integration.bus.agents import echo, planner, worker
 from tests.integration.bus.questions import ask_city, asked, one_step, respond
 from tests.integration.security.secured import SecuredMesh, secured_mesh
 
@@ -111,3 +111,19 @@ async def test_it_has_the_server_cancel_another_task(mesh: SecuredMesh) -> None:
     await mesh.drained("TASKS")
     assert await still_open(mesh, record)
     assert await goes_on(mesh, record)
+
+
+async def test_it_has_the_server_say_that_another_task_has_ended(mesh: SecuredMesh) -> None:
+    gate = Gate()
+    await mesh.join(with_fault(worker(echo), "work", gate))
+    await mesh.join(planner(one_step))
+    task = await mesh.motet.submit("Travel")
+    await gate.wait()
+    agent = await mesh.bus_of("worker")
+    body = StateChanged(task=task.id, state=TaskState.CANCELLED).model_dump_json().encode()
+    with pytest.raises(FaultError, match="does not let the user 'worker'"):
+        await agent.store(f"motet.event.{task.id}.state", body)
+    await have_the_server_copy(agent, body, f"motet.event.{task.id}.state")
+    await mesh.bus.client.flush()
+    gate.open()
+    assert (await task.result(20)).state == TaskState.SUCCEEDED
