@@ -5,16 +5,23 @@ The tests are those of the mesh without users; here they run with the server's r
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_asyncio
 
+from motet.bus import Bus
 from tests.integration.bus.test_approvals import (
     test_a_reply_before_the_task_waits_is_not_lost,
     test_a_second_reply_is_refused,
     test_the_command_lists_shows_and_replies,
+)
+from tests.integration.bus.test_budgets import (
+    test_a_share_stops_its_sub_tree_and_what_is_left_of_it_comes_back,
+    test_parallel_branches_on_replicas_share_one_limit,
 )
 from tests.integration.bus.test_cancel import (
     test_a_tree_of_handlers_stops,
@@ -25,6 +32,18 @@ from tests.integration.bus.test_dead_letters import (
     test_one_is_read_and_dropped,
     test_the_newest_come_first,
 )
+from tests.integration.bus.test_finished import (
+    test_a_finished_task_is_evaluated_within_its_trace,
+    test_what_fails_for_good_is_a_dead_letter_an_agent_and_can_be_replayed,
+)
+from tests.integration.bus.test_following import (
+    test_a_client_that_reconnects_again_and_again_sees_each_event_once,
+)
+from tests.integration.bus.test_schedules import test_the_loop_runs_what_is_due
+from tests.integration.bus.test_waiting import (
+    test_a_question_deep_in_the_tree_suspends_all_above,
+    test_a_task_waits_holding_nothing_and_goes_on_with_the_reply,
+)
 from tests.integration.security.secured import SecuredMesh, secured_mesh
 from tests.integration.test_planner_mesh import (
     test_a_task_is_planned_delegated_and_answered_with_citations,
@@ -33,17 +52,25 @@ from tests.integration.test_planner_mesh import (
 from tests.integration.test_six_voices import test_one_task_passes_through_all_six
 
 __all__ = [
+    "test_a_client_that_reconnects_again_and_again_sees_each_event_once",
+    "test_a_finished_task_is_evaluated_within_its_trace",
+    "test_a_question_deep_in_the_tree_suspends_all_above",
     "test_a_replayed_call_runs_as_one_of_its_own",
     "test_a_reply_before_the_task_waits_is_not_lost",
     "test_a_second_reply_is_refused",
+    "test_a_share_stops_its_sub_tree_and_what_is_left_of_it_comes_back",
     "test_a_task_is_planned_delegated_and_answered_with_citations",
+    "test_a_task_waits_holding_nothing_and_goes_on_with_the_reply",
     "test_a_tree_of_handlers_stops",
     "test_one_is_read_and_dropped",
     "test_one_task_passes_through_all_six",
     "test_only_the_last_checkpoint_of_an_ended_task_is_kept",
+    "test_parallel_branches_on_replicas_share_one_limit",
     "test_queued_calls_are_not_begun",
     "test_the_command_lists_shows_and_replies",
+    "test_the_loop_runs_what_is_due",
     "test_the_newest_come_first",
+    "test_what_fails_for_good_is_a_dead_letter_an_agent_and_can_be_replayed",
 ]
 
 
@@ -53,3 +80,24 @@ async def mesh(tmp_path: Path, mesh_settings: dict[str, Any]) -> AsyncIterator[S
         yield made
         refused = made.server.violations()
     assert not refused
+
+
+@pytest.mark.mesh(namespace="acme")
+async def test_in_a_namespace_of_its_own(mesh: SecuredMesh) -> None:
+    await test_one_task_passes_through_all_six(mesh)
+
+
+async def test_where_leaders_are_asked(mesh: SecuredMesh, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Bus, "clustered", property(lambda _: True))
+    await test_one_task_passes_through_all_six(mesh)
+
+
+async def test_an_agent_in_a_process_of_its_own(mesh: SecuredMesh) -> None:
+    key = {
+        "MOTET_NATS_USER": "tool_executor",
+        "MOTET_NATS_NKEY": str(mesh.users.folder / "tool_executor.seed"),
+    }
+    await mesh.spawn("tool_executor", "-m", "motet_tool_executor", env=key)
+    request = {"expression": "6 * 7"}
+    result = await mesh.motet.call("tool_executor.calculate", request)
+    assert "42" in json.dumps(result)
