@@ -13,7 +13,7 @@ LOCKED := requirements/bootstrap.txt requirements/dev.txt $(PACKAGES:%=%/pyproje
 STAMP := .venv/.setup-$(shell cat $(LOCKED) | cksum | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos lint bench images neo4j lock clean
+.PHONY: help setup demo test chaos lint chart-test bench images neo4j lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,9 @@ lint: setup ## check style, format, types and layers
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-logo
+
+chart-test: setup ## check the Helm chart: lint, schemas, templates, files; KUBECONFIG= asks a cluster too
+	@$(BIN)/pytest -n $(JOBS) tests/helm tests/contract/test_chart_files.py
 
 bench: setup ## run the benchmark named in BENCH=, `hop` unless told otherwise
 	@$(BIN)/python -m benchmarks $(BENCH)
