@@ -16,7 +16,7 @@ STAMP := .venv/.setup-$(shell cat $(LOCKED) | cksum | cut -d' ' -f1)
 .PHONY: help setup demo test chaos lint chart-test bench images neo4j lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 setup: $(STAMP) ## make .venv with everything that the other targets need
 
@@ -35,7 +35,7 @@ lint: setup ## check style, format, types and layers
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-logo
 
-chart-test: setup ## check the Helm chart: lint, schemas, templates, files; KUBECONFIG= asks a cluster too
+chart-test: setup ## check the Helm chart: lint, schemas, templates, files, with KUBECONFIG a cluster too
 	@$(BIN)/pytest -n $(JOBS) tests/helm tests/contract/test_chart_files.py
 
 bench: setup ## run the benchmark named in BENCH=, `hop` unless told otherwise

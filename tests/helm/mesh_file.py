@@ -19,7 +19,8 @@ PATH = CHART / "files" / "mesh.yaml"
 _ASK_NO_MODEL = {"tool_executor"}
 """Services that are not told of models: neither of chat models nor of embedding ones."""
 
-_INTRODUCTION = """# What the chart knows of the mesh. `python -m tests.helm.mesh_file` writes it from the code.
+_INTRODUCTION = """# What the chart knows of the mesh, written from the code by
+# `python -m tests.helm.mesh_file`.
 """
 
 

@@ -11,7 +11,7 @@ WEATHER = {"image": {"repository": "agents/weather", "tag": "1"}, "skills": ["no
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    "values, said",
     [
         ({"nats": {"replicas": 2}}, "/nats/replicas': value must be one of 1, 3"),
         ({"servces": {}}, "additional properties 'servces' not allowed"),
@@ -38,7 +38,7 @@ def test_the_schema_names_the_value(
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    "values, said",
     [
         (
             {"qdrant": {"enabled": False}, "services": {"retriever": {"replicas": 2}}},
