@@ -188,6 +188,8 @@ bolt://{{ include "motet.name" (dict "root" . "component" "neo4j") }}:7687
     fieldRef: { fieldPath: metadata.name }
 - name: OTEL_RESOURCE_ATTRIBUTES
   value: {{ printf "k8s.namespace.name=%s,k8s.pod.name=$(POD_NAME)" .root.Release.Namespace | quote }}
+- name: MOTET_TENANTS
+  value: {{ join "," .root.Values.autoscaling.keda.tenants | quote }}
 - name: MOTET_HEALTH_PORT
   value: "8080"
 - name: MOTET_LOG_FORMAT
