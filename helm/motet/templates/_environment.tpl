@@ -146,6 +146,13 @@ bolt://{{ include "motet.name" (dict "root" . "component" "neo4j") }}:7687
 {{- end }}
 {{- end -}}
 
+{{- /* "true" where tasks that need a model fail, and say so. */ -}}
+{{- define "motet.modelless" -}}
+{{- range include "motet.modelEnv" . | fromYamlArray -}}
+{{- if and (eq .name "MOTET_MODEL") (eq .value "none") -}}true{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- /* Whether an agent keeps its own store on a volume: "true" or empty. root, component. */ -}}
 {{- define "motet.embedded" -}}
 {{- if and (eq .component "retriever") (not (include "motet.qdrantUrl" .root)) -}}true{{- end -}}
