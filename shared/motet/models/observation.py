@@ -6,17 +6,15 @@ import json
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry import metrics
 from opentelemetry.trace import Span, SpanKind, use_span
 
 from motet.errors import FaultError
 from motet.messages import Usage
 from motet.models.choice import ModelChoice
 from motet.models.metering import meter
-from motet.telemetry import CurrentSpan, Instruments, current_tracer, names
+from motet.telemetry import CurrentSpan, current_instruments, current_tracer, names
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -56,7 +54,7 @@ def observed(
     finally:
         # The span has ended, and exemplars should still name it.
         with use_span(span):
-            _instruments().model_used(
+            current_instruments().model_used(
                 operation,
                 choice.provider,
                 choice.name,
@@ -71,7 +69,7 @@ def recalled(choice: ModelChoice, attributes: Mapping[str, Any]) -> None:
     """A request that the response cache answered, as a span and in the metrics."""
     span = _started(names.OPERATION_CHAT, choice, {**attributes, names.CACHED: True})
     with CurrentSpan(span):
-        _instruments().model_recalled(choice.provider, choice.name, **_payer())
+        current_instruments().model_recalled(choice.provider, choice.name, **_payer())
 
 
 def content_of(messages: list[BaseMessage]) -> str:
@@ -105,8 +103,3 @@ def _started(operation: str, choice: ModelChoice, attributes: Mapping[str, Any])
 def _payer() -> dict[str, str]:
     payer = meter.get()
     return {} if payer is None else {"agent": payer.agent, "skill": payer.skill}
-
-
-@cache
-def _instruments() -> Instruments:
-    return Instruments(metrics.get_meter(names.SCOPE))

@@ -6,7 +6,7 @@ The span store and the drawing of traces are in `motet.telemetry.span_store` and
 """
 
 from motet.telemetry import names
-from motet.telemetry.metrics import Instruments
+from motet.telemetry.metrics import Instruments, current_instruments
 from motet.telemetry.propagation import extract, inject, span_context_of, traceparent_of
 from motet.telemetry.setup import Telemetry, setup
 from motet.telemetry.tracer import CurrentSpan, Tracer, current_tracer, fail
@@ -16,6 +16,7 @@ __all__ = [
     "Instruments",
     "Telemetry",
     "Tracer",
+    "current_instruments",
     "current_tracer",
     "extract",
     "fail",

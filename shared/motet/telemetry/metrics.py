@@ -12,15 +12,18 @@ boundaries of models. Those of the bus are the ones of `messaging.process.durati
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
+from opentelemetry import metrics, trace
 from opentelemetry.metrics import Meter
 
 from motet.messages import Usage
 from motet.telemetry import names
 from motet.telemetry.levels import Levels
+from motet.telemetry.tracer import RecordedSpan
 
-__all__ = ["Instruments"]
+__all__ = ["Instruments", "current_instruments"]
 
 _BUS_SECONDS: Final = (
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300,
@@ -268,3 +271,18 @@ class Instruments:
             if error is not None:
                 attributes[names.ERROR_TYPE] = error
             self._tool_duration.record(duration_s, attributes)
+
+
+def current_instruments() -> Instruments:
+    """Those of the current span's set-up, or the process' own where no span of Motet's is current.
+
+    For code that works below agents, as `current_tracer` is.
+    """
+    span = trace.get_current_span()
+    own = span.tracer.instruments if isinstance(span, RecordedSpan) else None
+    return own or _of_the_process()
+
+
+@cache
+def _of_the_process() -> Instruments:
+    return Instruments(metrics.get_meter(names.SCOPE))

@@ -154,6 +154,7 @@ def setup(
             metrics_api.set_meter_provider(meters)
     meter = (meters or NoOpMeterProvider()).get_meter(names.SCOPE)
     instruments = Instruments(meter, enabled=meters is not None, tenants=settings.metrics_tenants)
+    tracer.instruments = instruments
     if meters is not None and sender is not None:
         _count_dropped(meter, sender)
     telemetry = Telemetry(service, provider, tracer, meter, instruments, closings)

@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from time import time_ns
 from types import TracebackType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as context_api
 from opentelemetry import trace
@@ -43,6 +43,9 @@ from typing_extensions import override
 from motet.errors import FaultError
 from motet.messages import FaultType
 from motet.telemetry import names
+
+if TYPE_CHECKING:
+    from motet.telemetry.metrics import Instruments
 
 __all__ = ["CurrentSpan", "RecordedSpan", "Tracer", "current_tracer", "fail"]
 
@@ -206,6 +209,8 @@ class Tracer(trace.Tracer):
         self.max_attributes = _limit(limits.max_span_attributes)
         self.max_events = _limit(limits.max_events)
         self.max_length = limits.max_span_attribute_length
+        self.instruments: Instruments | None = None
+        """The metrics of the same set-up."""
         self._enabled = enabled
         self._ids = provider.id_generator
         self._sampler = None if provider.sampler is DEFAULT_ON else provider.sampler

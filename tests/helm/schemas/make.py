@@ -34,6 +34,9 @@ def closed(schema: dict[str, Any]) -> dict[str, Any]:
         for key, value in schema.items()
         if key != "description" and not key.startswith("x-kubernetes-")
     }
+    if "pattern" in kept:
+        # Go takes flags anywhere, Python only in front.
+        kept["pattern"] = kept["pattern"].replace("^(?i)", "(?i)^")
     for key in ("items", "additionalProperties", "not"):
         if isinstance(kept.get(key), dict):
             kept[key] = closed(kept[key])
