@@ -13,10 +13,10 @@ LOCKED := requirements/bootstrap.txt requirements/dev.txt $(PACKAGES:%=%/pyproje
 STAMP := .venv/.setup-$(shell cat $(LOCKED) | cksum | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos lint chart-test bench images neo4j lock clean
+.PHONY: help setup demo test chaos lint chart-test bench images model-image neo4j lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 setup: $(STAMP) ## make .venv with everything that the other targets need
 
@@ -43,6 +43,9 @@ bench: setup ## run the benchmark named in BENCH=, `hop` unless told otherwise
 
 images: ## build a container image a service, and one of the command
 	@deploy/images.sh
+
+model-image: ## build the container image of the local model, with 1.1 GB of weights
+	@deploy/images.sh model
 
 neo4j: ## start a real Neo4j on loopback, for MOTET_GRAPH_URL and the tests of the graph's store
 	@deploy/neo4j/run.sh

@@ -5,7 +5,8 @@
 #
 # What there is stays as it is. Where Docker is missing, root installs it from Debian's packages.
 # Where no image registry is reached, stand-ins are made of real parts: Python's image of Debian's
-# packages, NATS' of the server's wheel, Neo4j's of its jars. Exits with 3, and says why, where
+# packages, NATS' of the server's wheel, Neo4j's of its jars where Maven is, Jaeger's of what
+# tests/tools/install.sh has built. Exits with 3, and says why, where
 # there is no engine, or nothing to build images of; the tests then skip, and say the same.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -13,6 +14,7 @@ cd "$(dirname "$0")/../.."
 PYTHON_IMAGE=python:3.11-slim-bookworm
 NATS_IMAGE=nats:2.15
 NEO4J_IMAGE=neo4j:5.26.0-community
+JAEGER_IMAGE=jaegertracing/jaeger:2.13.0
 COMPOSE=2.40.3
 COMPOSE_SHA256=d42aa5ffe26ff876347b62172da739064454ad59ad5dd44de933ec9594e8c1d8
 PULL_S=60
@@ -113,9 +115,46 @@ indexes() {
         cannot "containers reach no package index: $(tail -n 1 "$work/indexes.log")"
 }
 
+neo4j_image() {
+    had "$NEO4J_IMAGE" && return
+    local lib
+    lib=$cache/neo4j/lib-$(cksum <deploy/neo4j/pom.xml | cut -d' ' -f1)
+    if [[ ! -d $lib ]]; then
+        command -v mvn >/dev/null || { say "$NEO4J_IMAGE is not to be had, nor Maven" && return; }
+        mkdir -p "$cache/neo4j"
+        timeout 300 mvn -q -B -f deploy/neo4j/pom.xml dependency:copy-dependencies \
+            -DoutputDirectory="$lib.new" >"$work/mvn.log" 2>&1 ||
+            { say "Maven fetched no Neo4j: $(tail -n 1 "$work/mvn.log")" && return; }
+        mv "$lib.new" "$lib"
+    fi
+    mkdir "$work/neo4j"
+    cp tests/containers/neo4j/* "$work/neo4j"
+    cp -r "$lib" "$work/neo4j/lib"
+    docker build --quiet --network host --build-arg "PYTHON=$PYTHON_IMAGE" --tag "$NEO4J_IMAGE" \
+        "$work/neo4j" >/dev/null
+    say "made $NEO4J_IMAGE"
+}
+
+jaeger_image() {
+    had "$JAEGER_IMAGE" && return
+    local folder
+    folder=$(tests/tools/install.sh --built jaeger 2>/dev/null) ||
+        { say "$JAEGER_IMAGE is not to be had, nor built by tests/tools/install.sh" && return; }
+    docker build --quiet --tag "$JAEGER_IMAGE" --file - "$folder" >/dev/null <<'END'
+FROM scratch
+COPY jaeger /
+ENV JAEGER_LISTEN_HOST=0.0.0.0
+EXPOSE 4317 4318 16686
+ENTRYPOINT ["/jaeger"]
+END
+    say "made $JAEGER_IMAGE"
+}
+
 mkdir -p "$cache/tools"
 engine
 python_image
 nats_image
 indexes
+neo4j_image
+jaeger_image
 compose

@@ -6,11 +6,17 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
 
+from motet.bus import Bus
+from motet.client import Motet
+from motet.errors import SetupError
+from motet.settings import Settings
+from motet.telemetry import setup
 from tests.containers.compose import EMBEDDED, Compose
 from tests.containers.mesh import ROOT
 from tests.containers.scripted_server import QUESTION
@@ -67,7 +73,7 @@ def test_a_container_sees_its_own_key_only(compose: list[str]) -> None:
         assert len(readers - {"keys"}) == 1, source
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def stack(compose: list[str], engine: docker.DockerClient, images: Any) -> Iterator[Compose]:
     """The services with stores of their own, up and healthy, and a scripted model."""
     images(*EMBEDDED)
@@ -85,3 +91,19 @@ def test_compose_answers_a_task(stack: Compose) -> None:
     answer = stack.motet("submit", "--follow", QUESTION)
     assert "76" in answer
     assert "harbour" in answer
+
+
+@pytest.mark.timeout(400)
+async def test_nats_asks_for_a_key(stack: Compose, tmp_path: Path) -> None:
+    key = tmp_path / "operator.nkey"
+    take = ("run", "--rm", "--no-deps", "-T", "--entrypoint", "cat", "cli", "/run/motet/nkey")
+    seed = next(line for line in stack.run(*take).splitlines() if line.startswith("SU"))
+    key.write_text(seed, "ascii")
+    url = f"nats://127.0.0.1:{stack.nats_port}"
+    known = Settings(nats_url=url, nats_nkey=key, nats_user="operator")
+    async with Bus.open(known, setup("client", known)) as bus:
+        assert not await Motet(bus).wait_for_agents({"planner"}, 20)
+    unknown = Settings(nats_url=url)
+    with pytest.raises(SetupError):
+        async with Bus.open(unknown, setup("client", unknown)):
+            pass
