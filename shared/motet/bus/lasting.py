@@ -84,6 +84,12 @@ class LastingClient(Client):
         await super()._process_info(info, initial_connection)
 
     async def _send_ping(self, future: asyncio.Future[bool] | None = None) -> None:
-        """A ping goes out after what was published and subscribed before it."""
-        await self._flush_pending(force_flush=True)
+        """A ping goes out after what was published and subscribed before it.
+
+        It waits for nothing: a server that takes no more must be found out by its silence.
+        """
+        if self.is_connected and self._transport is not None and self._pending:
+            self._transport.writelines(self._pending[:])
+            self._pending = []
+            self._pending_data_size = 0
         await super()._send_ping(future)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from nats.aio.msg import Msg
+from nats.errors import FlushTimeoutError
 
 from motet.agent import Call
 from motet.bus import Bus, connection
@@ -303,3 +304,20 @@ async def test_a_call_whose_acknowledgement_is_lost_with_the_server_runs_once(
 
     assert len(lost) == 1
     assert runs.runs == 1
+
+
+async def test_a_flush_at_a_server_that_takes_nothing_more_ends(
+    mesh: TestMesh, nats_url: str
+) -> None:
+    async with Line.to(nats_url) as line:
+        settings = mesh.settings.model_copy(update={"nats_url": line.url})
+        async with Bus.open(settings, setup("slow", settings)) as bus:
+            line.hold()
+            subject = f"{settings.namespace}.held"
+            for _ in range(8):
+                publishing = asyncio.create_task(bus.client.publish(subject, b"x" * (4 << 20)))
+                await asyncio.wait((publishing,), timeout=0.05)
+            async with asyncio.timeout(5):
+                with pytest.raises(FlushTimeoutError):
+                    await bus.client.flush(timeout=1)
+            line.release()
