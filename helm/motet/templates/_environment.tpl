@@ -187,7 +187,7 @@ bolt://{{ include "motet.name" (dict "root" . "component" "neo4j") }}:7687
   valueFrom:
     fieldRef: { fieldPath: metadata.name }
 - name: OTEL_RESOURCE_ATTRIBUTES
-  value: {{ printf "k8s.namespace.name=%s,k8s.pod.name=$(POD_NAME)" .root.Release.Namespace | quote }}
+  value: {{ printf "service.instance.id=$(POD_NAME),k8s.namespace.name=%s,k8s.pod.name=$(POD_NAME)" .root.Release.Namespace | quote }}
 - name: MOTET_HEALTH_PORT
   value: "8080"
 - name: MOTET_LOG_FORMAT
