@@ -205,6 +205,8 @@ class _Rules:
         publish = [*self._everybody(at_work=False)]
         for stream in self._streams:
             publish += [f"{_API}.STREAM.{verb}.{stream}" for verb in ("CREATE", "UPDATE")]
+            # It waits until each has its copies, and so has each consumer.
+            publish.append(f"{_API}.CONSUMER.LIST.{stream}")
         for name, subject in (
             ("CALLS", topology.call("*", "*")),
             ("TASKS", f"{topology.namespace}.task.>"),
