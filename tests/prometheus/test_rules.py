@@ -58,3 +58,8 @@ def test_each_alert_has_a_page_and_each_page_names_its_alerts() -> None:
     for page, names in told.items():
         heading = (ROOT / page).read_text().partition("\n")[0]
         assert set(heading.removeprefix("# ").split(", ")) == names
+
+
+def test_the_guide_lists_every_alert() -> None:
+    guide = (ROOT / "docs/how-to/monitor.md").read_text()
+    assert [name for name in alerts() if name not in guide] == []

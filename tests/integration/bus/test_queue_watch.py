@@ -20,8 +20,8 @@ from tests.integration.bus.agents import Done, Order, planner, worker
 Levels = dict[tuple[str, ...], float]
 
 
-@pytest.fixture(autouse=True)
-def _often(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queue_watch, "LOOK_S", 0.05)
 
 
@@ -56,6 +56,7 @@ def _value(point: Any) -> float:
     return float(point.value)
 
 
+@pytest.mark.usefixtures("often")
 async def test_queued_calls_are_counted_by_skill_whether_or_not_somebody_works(
     mesh: TestMesh,
 ) -> None:
@@ -87,6 +88,7 @@ async def test_queued_calls_are_counted_by_skill_whether_or_not_somebody_works(
     await watched.until(lambda levels: levels == {}, *skill)
 
 
+@pytest.mark.usefixtures("often")
 async def test_dead_letters_streams_and_live_agents_are_counted(mesh: TestMesh) -> None:
     async def plan(task: Task, call: Call) -> Answer:
         return Answer(text="")

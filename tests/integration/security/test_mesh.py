@@ -39,6 +39,11 @@ from tests.integration.bus.test_finished import (
 from tests.integration.bus.test_following import (
     test_a_client_that_reconnects_again_and_again_sees_each_event_once,
 )
+from tests.integration.bus.test_queue_watch import (
+    often,
+    test_dead_letters_streams_and_live_agents_are_counted,
+    test_queued_calls_are_counted_by_skill_whether_or_not_somebody_works,
+)
 from tests.integration.bus.test_schedules import test_the_loop_runs_what_is_due
 from tests.integration.bus.test_waiting import (
     test_a_question_deep_in_the_tree_suspends_all_above,
@@ -52,6 +57,7 @@ from tests.integration.test_planner_mesh import (
 from tests.integration.test_six_voices import test_one_task_passes_through_all_six
 
 __all__ = [
+    "often",
     "test_a_client_that_reconnects_again_and_again_sees_each_event_once",
     "test_a_finished_task_is_evaluated_within_its_trace",
     "test_a_question_deep_in_the_tree_suspends_all_above",
@@ -62,10 +68,12 @@ __all__ = [
     "test_a_task_is_planned_delegated_and_answered_with_citations",
     "test_a_task_waits_holding_nothing_and_goes_on_with_the_reply",
     "test_a_tree_of_handlers_stops",
+    "test_dead_letters_streams_and_live_agents_are_counted",
     "test_one_is_read_and_dropped",
     "test_one_task_passes_through_all_six",
     "test_only_the_last_checkpoint_of_an_ended_task_is_kept",
     "test_parallel_branches_on_replicas_share_one_limit",
+    "test_queued_calls_are_counted_by_skill_whether_or_not_somebody_works",
     "test_queued_calls_are_not_begun",
     "test_the_command_lists_shows_and_replies",
     "test_the_loop_runs_what_is_due",
