@@ -9,7 +9,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader, Metric
 
 from motet.messages import Usage
 from motet.settings import Settings
-from motet.telemetry import Instruments, names, setup
+from motet.telemetry import Instruments, current_instruments, names, setup
 from motet.telemetry.levels import Level
 
 
@@ -156,6 +156,29 @@ def test_tools_are_counted(read: Read) -> None:
         ({names.GEN_AI_TOOL_NAME: "calculate"}, 0.25),
         ({names.GEN_AI_TOOL_NAME: "calculate", names.ERROR_TYPE: "invalid_input"}, 0.5),
     ]
+
+
+def test_code_below_agents_counts_with_the_set_up_of_the_current_span(
+    read: Read, settings: Settings
+) -> None:
+    another = Read(settings)
+    with read.telemetry.tracer.span("a"):
+        assert current_instruments() is read.instruments
+    with another.telemetry.tracer.span("b"):
+        assert current_instruments() is another.instruments
+    assert current_instruments() not in (read.instruments, another.instruments)
+
+
+def test_what_the_ledger_and_the_cache_answered_is_counted(read: Read) -> None:
+    read.instruments.call_reused("retriever", "search")
+    read.instruments.model_recalled("openai", "gpt-4.1-mini", agent="planner", skill="submit")
+    metrics = read.metrics()
+    skill = {names.AGENT: "retriever", names.SKILL: "search"}
+    assert points(metrics[names.METRIC_CALLS_REUSED]) == [(skill, 1)]
+    (hit,) = points(metrics[names.METRIC_CACHE_HITS])
+    assert hit[1] == 1
+    assert hit[0][names.GEN_AI_REQUEST_MODEL] == "gpt-4.1-mini"
+    assert hit[0][names.AGENT] == "planner"
 
 
 def test_without_a_reader_nothing_is_measured(settings: Settings) -> None:

@@ -233,6 +233,15 @@ def test_a_users_service_name_holds(
     assert spans.get_finished_spans()[0].resource.attributes[names.SERVICE_NAME] == "mine"
 
 
+def test_an_instance_that_the_environment_names_holds(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.instance.id=planner-0,k8s.pod.name=x")
+    attributes = setup("planner", settings).tracer_provider.resource.attributes
+    assert attributes[names.SERVICE_INSTANCE_ID] == "planner-0"
+    assert attributes[names.SERVICE_NAME] == "motet-planner"
+
+
 def test_two_set_ups_in_one_process_do_not_meet(settings: Settings) -> None:
     ends = InMemorySpanExporter(), InMemorySpanExporter()
     one, two = (setup("a", settings, exporters=[end]) for end in ends)

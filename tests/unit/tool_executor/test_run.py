@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from opentelemetry import trace
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 from pydantic import BaseModel
@@ -234,3 +235,25 @@ async def test_a_fault_marks_the_span(runner: Runner, spans: InMemorySpanExporte
     (span,) = spans.get_finished_spans()
     assert span.status.status_code is StatusCode.ERROR
     assert (span.attributes or {})[names.ERROR_TYPE] == "invalid_input"
+
+
+async def test_runs_are_in_the_metrics_failed_ones_with_their_fault(tmp_path: Path) -> None:
+    reader = InMemoryMetricReader()
+    measured = setup("tool_executor", Settings(data_dir=tmp_path), metric_readers=[reader])
+    tools = ToolRunner(ToolRegistry([calculate]), measured.tracer, measured.instruments)
+    await tools.run("calculate", CalculateRequest(expression="2 * 21"))
+    with pytest.raises(FaultError) as refused:
+        await tools.run("calculate", CalculateRequest(expression="2 *"))
+    tools.close()
+    data = reader.get_metrics_data()
+    assert data is not None
+    counted = {
+        (point.attributes or {}).get(names.ERROR_TYPE): point.count
+        for resource in data.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+        if metric.name == names.METRIC_TOOL_DURATION
+        for point in metric.data.data_points
+    }
+    assert counted == {None: 1, refused.value.fault.type: 1}
+    measured.close()
