@@ -7,6 +7,7 @@ told, and the log says who was refused what.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import ssl
@@ -18,7 +19,7 @@ from weakref import WeakKeyDictionary
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
-from motet.bus.lasting import NoTlsError
+from motet.bus.lasting import LastingClient, NoTlsError
 from motet.errors import SetupError
 from motet.settings import Settings
 
@@ -28,6 +29,9 @@ log = logging.getLogger(__name__)
 
 REMEMBERED = 256
 """How many subjects are remembered that were refused."""
+
+SHUT_OUT_S = 1.0
+"""Seconds between attempts to be let in again."""
 
 _VIOLATION = re.compile(
     r"permissions violation for (publish|subscription) to \"(\S+)\"", re.IGNORECASE
@@ -89,15 +93,23 @@ class Complaints:
         if not self.stands and (isinstance(error, ssl.SSLError | NoTlsError) or _shuts_out(error)):
             raise error
         if _shuts_out(error):
-            if not self._shut_out:
-                log.error("NATS does not let the user %r in any more: %s", self.user, error)
-            self._shut_out = True
+            await self._shut(error)
             return
         # While it is away, each attempt to reconnect fails for a reason of its own.
         away = not self._client.is_connected
         log.log(
             logging.DEBUG if away else logging.WARNING, "NATS: %s", error or type(error).__name__
         )
+
+    async def _shut(self, error: Exception) -> None:
+        """Hears that it is not let in any more, and holds up the next attempt."""
+        if not self._shut_out:
+            log.error("NATS does not let the user %r in any more: %s", self.user, error)
+        self._shut_out = True
+        if not self._client.is_connected:
+            if isinstance(self._client, LastingClient):
+                self._client.abandon()
+            await asyncio.sleep(SHUT_OUT_S)
 
     def _refuse(self, way: str, subject: str) -> None:
         verb = "publish to" if way == "publish" else "hear"

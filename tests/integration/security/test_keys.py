@@ -9,6 +9,7 @@ from pathlib import Path
 
 import nkeys
 import pytest
+from faststream import FastStream
 from typer.testing import CliRunner
 
 from motet.bus import Bus
@@ -18,6 +19,7 @@ from motet.errors import SetupError
 from motet.runtime import running
 from motet.settings import Settings
 from motet.telemetry import setup
+from motet.testing.mesh import runner
 from tests.integration.security.secured import SecuredServer, secured_server
 from tests.integration.security.test_signing_on import (
     Sum,
@@ -125,6 +127,40 @@ async def test_a_retired_key_is_not_let_in(tmp_path: Path) -> None:
                 while bus.client.is_connected:  # noqa: ASYNC110 - nobody tells of it
                     await asyncio.sleep(0.01)
             assert not bus.client.is_closed
+
+
+async def test_an_agent_whose_key_is_retired_is_not_ready_until_it_is_let_in(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    keys = tmp_path / "keys"
+    motet("keys", keys)
+    accounts = keys / "accounts.conf"
+    first = accounts.read_text()
+    async with secured_server(tmp_path / "nats", first) as server:
+        await provisioned(signed(server, keys, "provision"))
+        agent = signed(server, keys, "tool_executor")
+        async with running(adder(), agent, setup("tool_executor", agent)) as app:
+            assert await runner(app).ready()
+            motet("keys", keys, "--rotate", "tool_executor")
+            motet("keys", keys, "--retire", "tool_executor")
+            await server.reload(accounts.read_text())
+            await until_ready(app, ready=False)
+            said = "does not let the user 'tool_executor' in any more"
+            async with asyncio.timeout(10):
+                while said not in caplog.text:  # noqa: ASYNC110 - a log gives no event
+                    await asyncio.sleep(0.02)
+            await server.reload(first)
+            await until_ready(app, ready=True)
+            assert caplog.text.count(said) == 1
+            operator = signed(server, keys, "operator")
+            async with Motet.open(operator) as client:
+                assert await client.call("tool_executor.calculate", Sum(left=1, right=1), Total)
+
+
+async def until_ready(app: FastStream, *, ready: bool) -> None:
+    async with asyncio.timeout(20):
+        while await runner(app).ready() != ready:  # noqa: ASYNC110 - nobody tells of it
+            await asyncio.sleep(0.02)
 
 
 async def test_namespaces_do_not_meet(tmp_path: Path) -> None:
