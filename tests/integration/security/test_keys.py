@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shlex
 import stat
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import nkeys
@@ -90,15 +91,15 @@ async def test_a_key_is_rotated_while_calls_go_on(tmp_path: Path) -> None:
                 calling = asyncio.create_task(keep_calling(client))
                 motet("keys", keys, "--rotate", "tool_executor")
                 await server.reload(accounts.read_text())
-                second = running(adder(), agent, setup("two", agent))
-                await second.__aenter__()
+                second = AsyncExitStack()
+                await second.enter_async_context(running(adder(), agent, setup("two", agent)))
             # The one with the old key has left.
             motet("keys", keys, "--retire", "tool_executor")
             await server.reload(accounts.read_text())
             assert await client.call("tool_executor.calculate", {"left": 1, "right": 1}, Total)
             over.set()
             assert await calling > 0
-            await second.__aexit__(None, None, None)
+            await second.aclose()
         assert server.violations() == []
 
 
@@ -175,10 +176,8 @@ async def test_namespaces_do_not_meet(tmp_path: Path) -> None:
         async with Motet.open(acme) as theirs, Motet.open(mine) as ours:
             await theirs.submit("A secret")
             await ours.submit("Another")
-            streams = await Bus.open(mine, setup("x", mine)).__aenter__()
-            held = await streams.js.stream_info("TASKS")
-            assert held.state.messages == 1
-            await streams.client.close()
+        async with Bus.open(mine, setup("operator", mine)) as bus:
+            assert (await bus.js.stream_info("TASKS")).state.messages == 1
         assert server.violations() == []
 
 
