@@ -146,6 +146,13 @@ bolt://{{ include "motet.name" (dict "root" . "component" "neo4j") }}:7687
 {{- end }}
 {{- end -}}
 
+{{- /* "true" where tasks that need a model fail, and say so. */ -}}
+{{- define "motet.modelless" -}}
+{{- range include "motet.modelEnv" . | fromYamlArray -}}
+{{- if and (eq .name "MOTET_MODEL") (eq .value "none") -}}true{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- /* Whether an agent keeps its own store on a volume: "true" or empty. root, component. */ -}}
 {{- define "motet.embedded" -}}
 {{- if and (eq .component "retriever") (not (include "motet.qdrantUrl" .root)) -}}true{{- end -}}
@@ -188,6 +195,8 @@ bolt://{{ include "motet.name" (dict "root" . "component" "neo4j") }}:7687
     fieldRef: { fieldPath: metadata.name }
 - name: OTEL_RESOURCE_ATTRIBUTES
   value: {{ printf "service.instance.id=$(POD_NAME),k8s.namespace.name=%s,k8s.pod.name=$(POD_NAME)" .root.Release.Namespace | quote }}
+- name: MOTET_TENANTS
+  value: {{ join "," .root.Values.autoscaling.keda.tenants | quote }}
 - name: MOTET_HEALTH_PORT
   value: "8080"
 - name: MOTET_LOG_FORMAT
