@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.helm.chart import VALUES, Chart, ChartError, Objects
-
-INSTALL = Path(__file__).parents[1] / "tools" / "install.sh"
+from tests.tools.built import built
 
 
 @pytest.fixture(scope="session")
 def chart() -> Chart:
     """The chart, with a helm of the version that tests are made for."""
-    made = subprocess.run([INSTALL, "helm"], check=False, capture_output=True, text=True)
-    if made.returncode:
-        pytest.skip(f"no helm: {made.stderr.strip().splitlines()[-1]}")
-    return Chart(Path(made.stdout.strip()) / "helm")
+    return Chart(built("helm") / "helm")
 
 
 @pytest.fixture
