@@ -140,8 +140,8 @@ up() {
         iptables -C FORWARD $side motet0 -j ACCEPT 2>/dev/null ||
             iptables -I FORWARD $side motet0 -j ACCEPT
     done
-    containers images ls -q | grep -q motet-cluster/pause || scratch motet-cluster/pause:1 pause
-    containers images ls -q | grep -q motet-cluster/coredns || scratch motet-cluster/coredns:1 coredns
+    containers images ls -q | grep -q localhost/motet-cluster/pause || scratch localhost/motet-cluster/pause:1 pause
+    containers images ls -q | grep -q localhost/motet-cluster/coredns || scratch localhost/motet-cluster/coredns:1 coredns
     start_kubelet
     start proxy kube-proxy --config "$root/config/proxy.yaml"
     start node python3 "$here/node.py" "$root" $node
@@ -162,6 +162,7 @@ down() {
     sleep 1
     stop containerd
     nft delete table ip kube-proxy 2>/dev/null || true
+    nft delete table ip6 kube-proxy 2>/dev/null || true
     nft delete table ip motet-policy 2>/dev/null || true
     for side in -i -o; do iptables -D FORWARD $side motet0 -j ACCEPT 2>/dev/null || true; done
 }

@@ -91,3 +91,15 @@ server's volume. */ -}}
 {{- required "autoscaling.mode is keda and nats.enabled false, so nats.monitoring must say where the server's monitoring port is, such as nats-headless.bus.svc.cluster.local:8222." .Values.nats.monitoring -}}
 {{- end -}}
 {{- end -}}
+
+{{- /* Fails where the number of servers is changed over the volumes of another number. Streams of
+a lone server are none of a cluster's: 30 seconds after it has joined one, it deletes them. */ -}}
+{{- define "motet.natsKeeps" -}}
+{{- $name := include "motet.name" (dict "root" . "component" "nats") -}}
+{{- $first := lookup "v1" "PersistentVolumeClaim" .Release.Namespace (printf "data-%s-0" $name) -}}
+{{- $second := lookup "v1" "PersistentVolumeClaim" .Release.Namespace (printf "data-%s-1" $name) -}}
+{{- $wanted := int .Values.nats.replicas -}}
+{{- if and $first (ne (empty $second) (eq $wanted 1)) -}}
+{{- fail (printf "nats.replicas is %d, but the volumes here are those of %s: the streams on them would be lost. Back the streams up, uninstall, delete the claims data-%s-*, install, and restore them; or keep the number." $wanted (ternary "a single server" "a cluster" (empty $second)) $name) -}}
+{{- end -}}
+{{- end -}}
