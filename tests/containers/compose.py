@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from tests.containers.mesh import ROOT
 
-__all__ = ["EMBEDDED", "Compose", "compose_command"]
+__all__ = ["EMBEDDED", "Compose", "compose_command", "free_port"]
 
 EMBEDDED = ("cli", "planner", "retriever", "graph-embedded", "tool_executor", "speech", "evaluator")
 """The images that the profile `embedded` needs beside NATS'."""
@@ -44,7 +44,7 @@ class Compose:
 
     def __init__(self, command: list[str], overlays: Sequence[str], **env: str) -> None:
         self.project = f"motet-test-{uuid4().hex[:8]}"
-        self.nats_port = _free_port()
+        self.nats_port = free_port()
         files = ["docker-compose.yml", *(f"tests/containers/{name}" for name in overlays)]
         self._command = [*command, "--project-directory", str(ROOT), "--project-name", self.project]
         self._command += [word for file in files for word in ("--file", str(ROOT / file))]
@@ -100,7 +100,8 @@ class Compose:
         return self.run("run", "--rm", "--no-deps", "-T", "cli", *arguments)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody has."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -5,8 +5,8 @@
 #
 # What there is stays as it is. Where Docker is missing, root installs it from Debian's packages.
 # Where no image registry is reached, stand-ins are made of real parts: Python's image of Debian's
-# packages, NATS' of the server's wheel, Neo4j's of its jars where Maven is, Jaeger's of what
-# tests/tools/install.sh has built. Exits with 3, and says why, where
+# packages, NATS' of the server's wheel, Neo4j's of its jars where Maven is, Jaeger's,
+# the collector's and Prometheus' of what tests/tools/install.sh has built. Exits with 3, and says why, where
 # there is no engine, or nothing to build images of; the tests then skip, and say the same.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -15,6 +15,8 @@ PYTHON_IMAGE=python:3.11-slim-bookworm
 NATS_IMAGE=nats:2.15
 NEO4J_IMAGE=neo4j:5.26.0-community
 JAEGER_IMAGE=jaegertracing/jaeger:2.13.0
+COLLECTOR_IMAGE=otel/opentelemetry-collector-contrib:0.140.1
+PROMETHEUS_IMAGE=prom/prometheus:v3.16.0
 COMPOSE=2.40.3
 COMPOSE_SHA256=d42aa5ffe26ff876347b62172da739064454ad59ad5dd44de933ec9594e8c1d8
 PULL_S=60
@@ -135,19 +137,20 @@ neo4j_image() {
     say "made $NEO4J_IMAGE"
 }
 
-jaeger_image() {
-    had "$JAEGER_IMAGE" && return
-    local folder
-    folder=$(tests/tools/install.sh --built jaeger 2>/dev/null) ||
-        { say "$JAEGER_IMAGE is not to be had, nor built by tests/tools/install.sh" && return; }
-    docker build --quiet --tag "$JAEGER_IMAGE" --file - "$folder" >/dev/null <<'END'
+tool_image() { # tool_image IMAGE COMMAND PORT...: what tests/tools/install.sh has built, as an image
+    local image=$1 command=$2 folder
+    shift 2
+    had "$image" && return
+    folder=$(tests/tools/install.sh --built "$command" 2>/dev/null) ||
+        { say "$image is not to be had, nor built by tests/tools/install.sh" && return; }
+    docker build --quiet --tag "$image" --file - "$folder" >/dev/null <<END
 FROM scratch
-COPY jaeger /
+COPY $command /
 ENV JAEGER_LISTEN_HOST=0.0.0.0
-EXPOSE 4317 4318 16686
-ENTRYPOINT ["/jaeger"]
+EXPOSE $*
+ENTRYPOINT ["/$command"]
 END
-    say "made $JAEGER_IMAGE"
+    say "made $image"
 }
 
 mkdir -p "$cache/tools"
@@ -156,5 +159,8 @@ python_image
 nats_image
 indexes
 neo4j_image
-jaeger_image
+tool_image "$JAEGER_IMAGE" jaeger 4317 4318 16686
+# Jaeger has every part of the collector that deploy/collector names.
+tool_image "$COLLECTOR_IMAGE" jaeger 4317 4318 8889
+tool_image "$PROMETHEUS_IMAGE" prometheus 9090
 compose

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import docker
+import httpx
 import pytest
 
 from motet.bus import Bus
@@ -17,7 +19,7 @@ from motet.client import Motet
 from motet.errors import SetupError
 from motet.settings import Settings
 from motet.telemetry import setup
-from tests.containers.compose import EMBEDDED, Compose
+from tests.containers.compose import EMBEDDED, Compose, free_port
 from tests.containers.mesh import ROOT
 from tests.containers.scripted_server import QUESTION
 
@@ -91,6 +93,39 @@ def test_compose_answers_a_task(stack: Compose) -> None:
     answer = stack.motet("submit", "--follow", QUESTION)
     assert "76" in answer
     assert "harbour" in answer
+
+
+@pytest.mark.timeout(400)
+async def test_services_stand_on_neo4j_and_are_seen_by_prometheus(
+    compose: list[str], images: Any, server: Any
+) -> None:
+    images("cli", "graph", "tool_executor")
+    parts = ("neo4j", "collector", "jaeger", "prometheus")
+    services = configuration(compose, "*")["services"]
+    for part in parts:
+        server(services[part]["image"])
+    port = free_port()
+    variables = {
+        "COMPOSE_PROFILES": "core,observability",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
+        "MOTET_JAEGER_PORT": str(free_port()),
+        "MOTET_PROMETHEUS_PORT": str(port),
+        "MOTET_MODEL": "none",
+    }
+    with Compose(compose, ["compose.test.yml"], **variables) as up:
+        up.up("graph", "tool_executor", *parts[1:])
+        async with httpx.AsyncClient() as client:
+            while True:
+                asked = await client.get(f"http://127.0.0.1:{port}/api/v1/targets")
+                targets = asked.json()["data"]["activeTargets"]
+                if targets and all(target["health"] == "up" for target in targets):
+                    break
+                await asyncio.sleep(1)  # Prometheus tells nobody when it has asked
+            while True:
+                jobs = await client.get(f"http://127.0.0.1:{port}/api/v1/label/job/values")
+                if {"motet/motet-graph", "motet/motet-tool_executor"} <= set(jobs.json()["data"]):
+                    break
+                await asyncio.sleep(1)  # nor when it has been told of somebody
 
 
 @pytest.mark.timeout(400)
