@@ -52,7 +52,7 @@ engine() {
     command -v dockerd >/dev/null || install_packages docker.io iptables ||
         cannot "no Docker engine answers, and none can be installed here"
     say "starting the engine"
-    setsid dockerd >"$cache/dockerd.log" 2>&1 &
+    setsid dockerd </dev/null >"$cache/dockerd.log" 2>&1 &
     for _ in $(seq 60); do
         answers && return
         sleep 0.5
@@ -132,8 +132,9 @@ neo4j_image() {
     mkdir "$work/neo4j"
     cp tests/containers/neo4j/* "$work/neo4j"
     cp -r "$lib" "$work/neo4j/lib"
-    docker build --quiet --network host --build-arg "PYTHON=$PYTHON_IMAGE" --tag "$NEO4J_IMAGE" \
-        "$work/neo4j" >/dev/null
+    timeout 300 docker build --quiet --network host --build-arg "PYTHON=$PYTHON_IMAGE" \
+        --tag "$NEO4J_IMAGE" "$work/neo4j" >"$work/neo4j.log" 2>&1 ||
+        { say "$NEO4J_IMAGE cannot be built: $(tail -n 1 "$work/neo4j.log")" && return; }
     say "made $NEO4J_IMAGE"
 }
 
