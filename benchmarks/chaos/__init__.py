@@ -1,7 +1,8 @@
 """Chaos: tasks of all shapes while parts are killed, stopped, paused, slowed, cut; then an audit.
 
 Two replicas of three agents run as processes (see `agents`), each on a TCP line of its own, beside
-a NATS server with a store of its own. Tasks and faults are made from the seed (see `plan`). When
+a NATS server with a store of its own; or, with `--servers 3`, beside a cluster of three, whose
+leaders are killed and paused. Tasks and faults are made from the seed (see `plan`). When
 all faults are over, what is still under way gets `--drain-s` seconds to end. The audit then reads
 streams, buckets, the file of effects and the span store (see `audit`).
 
@@ -174,19 +175,22 @@ async def _measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         over_s=max(MIN_S, options.tasks / options.rate),
         every_s=options.every_s,
         ack_wait_s=ACK_WAIT_S,
+        servers=options.servers,
     )
     effects, spans = folder / "effects.jsonl", folder / "spans"
     async with AsyncExitStack() as stack:
-        parts = await stack.enter_async_context(Parts(folder))
-        settings = Settings(nats_url=parts.server.url, data_dir=folder, spans_dir=spans)
-        far = settings.model_copy(update={"nats_url": parts.client_line.url})
+        parts = await stack.enter_async_context(Parts(folder, options.servers))
+        settings = Settings(
+            nats_url=parts.url, data_dir=folder, spans_dir=spans, replicas=options.servers
+        )
+        far = settings.model_copy(update={"nats_url": parts.client_lines.url})
         telemetry = setup("client", settings)
         stack.push_async_callback(telemetry.shutdown)
         direct = await stack.enter_async_context(Bus.open(settings, telemetry, client="audit"))
         await provision(direct.js, direct.topology)
         await keep_revisions(direct)
         bus = await stack.enter_async_context(Bus.open(far, telemetry))
-        async with parts.agents(_environment(folder, effects)):
+        async with parts.agents(_environment(folder, effects, options.servers)):
             missing = await Motet(direct).wait_for_agents(set(AGENTS), READY_WITHIN_S)
             if missing:
                 raise SystemExit(f"agents did not start: {sorted(missing)}")
@@ -205,8 +209,9 @@ async def _measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         return audit.figures(len(run.accepted), {part: parts.kills[part] for part in KILLABLE})
 
 
-def _environment(folder: Path, effects: Path) -> dict[str, str]:
+def _environment(folder: Path, effects: Path, servers: int) -> dict[str, str]:
     return {
+        "MOTET_REPLICAS": str(servers),
         "MOTET_DATA_DIR": str(folder),
         "MOTET_SPANS_DIR": str(folder / "spans"),
         "MOTET_ACK_WAIT_S": str(ACK_WAIT_S),
@@ -231,6 +236,9 @@ def run(arguments: list[str], data: Path | None) -> dict[str, Any]:
     parser.add_argument("--rate", type=float, default=20, help="tasks submitted a second")
     parser.add_argument("--every-s", type=float, default=1, help="seconds between two faults")
     parser.add_argument("--drain-s", type=float, default=60, help="seconds after the last fault")
+    parser.add_argument(
+        "--servers", type=int, choices=(1, 3), default=1, help="three are a NATS cluster"
+    )
     parser.add_argument("--keep", type=Path, help="keep logs, streams and spans in this folder")
     if data is not None:
         parser.error("this benchmark takes no --data")

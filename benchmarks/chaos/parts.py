@@ -1,4 +1,4 @@
-"""The parts of a run: agents and the server as owned processes, each agent on a line of its own.
+"""The parts of a run: agents and servers as owned processes, each agent on lines of its own.
 
 A part that dies is started again, whoever killed it. Faults of one part happen one after the
 other; faults of different parts may overlap.
@@ -10,7 +10,7 @@ import asyncio
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +18,7 @@ from typing import Self
 
 from benchmarks.chaos.plan import AGENT_PARTS, FaultPlan
 from motet.embedded.processes import OwnedProcess, ProcessOwner, ProcessSpec
-from motet.testing import Line, TestServer, test_server
+from motet.testing import Line, TestServer, test_cluster, test_server
 
 __all__ = ["Parts"]
 
@@ -26,25 +26,52 @@ STOPS_WITHIN_S = 60.0
 """Seconds within which an agent has ended that was told to, whatever else goes on."""
 
 
+class Lines:
+    """A line to each server, all of which suffer alike."""
+
+    def __init__(self, lines: list[Line]) -> None:
+        self._lines = lines
+        self.url = ",".join(line.url for line in lines)
+        """Where clients find them."""
+
+    @classmethod
+    @asynccontextmanager
+    async def to(cls, servers: Sequence[TestServer]) -> AsyncGenerator[Self]:
+        """Lines to all servers of a cluster, or to one that stands alone."""
+        async with AsyncExitStack() as stack:
+            yield cls([await stack.enter_async_context(Line.to(each.url)) for each in servers])
+
+    async def cut(self) -> None:
+        await asyncio.gather(*(line.cut() for line in self._lines))
+
+    async def mend(self) -> None:
+        for line in self._lines:
+            await line.mend()
+
+    def slow(self, delay_s: float) -> None:
+        for line in self._lines:
+            line.delay_s = delay_s
+
+
 class _AgentPart:
     """One replica of an agent, kept running."""
 
     def __init__(
-        self, owner: ProcessOwner, name: str, line: Line, folder: Path, env: dict[str, str]
+        self, owner: ProcessOwner, name: str, lines: Lines, folder: Path, env: dict[str, str]
     ) -> None:
         agent = name.partition("-")[0]
         self._spec = ProcessSpec(
             name,
             (sys.executable, "-m", "benchmarks.chaos", agent),
             folder / "logs" / f"{name}.log",
-            {**env, "MOTET_NATS_URL": line.url},
+            {**env, "MOTET_NATS_URL": lines.url},
         )
         self._owner = owner
         self._process: OwnedProcess | None = None
         self._allowed = asyncio.Event()
         self._allowed.set()
         self._keeper: asyncio.Task[None] | None = None
-        self.line = line
+        self.lines = lines
         self.ends = 0
         """How often the process ended by itself, as an agent does that finds no server."""
         self._told = False
@@ -105,8 +132,9 @@ class _AgentPart:
 class Parts:
     """All parts of a mesh, and what was done to them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, servers: int) -> None:
         self._folder = folder
+        self._count = servers
         self._stack = AsyncExitStack()
         self._agents: dict[str, _AgentPart] = {}
         self._turns: dict[str, asyncio.Lock] = {}
@@ -116,10 +144,14 @@ class Parts:
         """Faults by kind."""
 
     async def __aenter__(self) -> Self:
-        self.server: TestServer = await self._stack.enter_async_context(
-            test_server(self._folder / "nats")
-        )
-        self.client_line = await self._stack.enter_async_context(Line.to(self.server.url))
+        folder, self._cluster = self._folder / "nats", None
+        if self._count > 1:
+            self._cluster = await self._stack.enter_async_context(test_cluster(folder))
+            self._servers = self._cluster.servers
+        else:
+            self._servers = [await self._stack.enter_async_context(test_server(folder))]
+        self.url = ",".join(server.url for server in self._servers)
+        self.client_lines = await self._stack.enter_async_context(Lines.to(self._servers))
         return self
 
     async def __aexit__(
@@ -134,7 +166,7 @@ class Parts:
     async def agents(self, env: dict[str, str]) -> AsyncGenerator[None]:
         """Runs every agent, and ends each in order; the streams must be there."""
         async with AsyncExitStack() as stack:
-            lines = [await stack.enter_async_context(Line.to(self.server.url)) for _ in AGENT_PARTS]
+            lines = [await stack.enter_async_context(Lines.to(self._servers)) for _ in AGENT_PARTS]
             owner = await stack.enter_async_context(ProcessOwner(grace_s=15))
             for name, line in zip(AGENT_PARTS, lines, strict=True):
                 part = self._agents[name] = _AgentPart(owner, name, line, self._folder, env)
@@ -165,23 +197,36 @@ class Parts:
                 await self._agents[fault.part].pause(fault.lasts_s)
 
     async def _server_suffers(self, fault: FaultPlan) -> None:
+        server = await self._suffering(fault)
         if fault.fault == "kill":
-            await self.server.kill()
+            await server.kill()
             await asyncio.sleep(fault.lasts_s)
-            await self.server.start()
+            await server.start()
         else:
-            self.server.pause()
+            server.pause()
             await asyncio.sleep(fault.lasts_s)
-            self.server.resume()
+            server.resume()
+        if self._cluster is not None:
+            # One at a time: two that are away are no cluster.
+            await self._cluster.healthy()
+
+    async def _suffering(self, fault: FaultPlan) -> TestServer:
+        """The server that a fault is of."""
+        if self._cluster is None:
+            return self._servers[0]
+        stream, consumer = fault.led
+        if stream:
+            return await self._cluster.leader(stream, consumer)
+        return await self._cluster.meta_leader()
 
     async def _line_suffers(self, fault: FaultPlan) -> None:
         agent = self._agents.get(fault.part)
-        line = self.client_line if agent is None else agent.line
+        lines = self.client_lines if agent is None else agent.lines
         if fault.fault == "cut":
-            await line.cut()
+            await lines.cut()
             await asyncio.sleep(fault.lasts_s)
-            await line.mend()
+            await lines.mend()
         else:
-            line.delay_s = fault.delay_s
+            lines.slow(fault.delay_s)
             await asyncio.sleep(fault.lasts_s)
-            line.delay_s = 0.0
+            lines.slow(0.0)

@@ -16,6 +16,7 @@ from motet.messages import Decision, Priority, TaskState
 __all__ = [
     "AGENT_PARTS",
     "KILLABLE",
+    "LED",
     "PARTS",
     "REPLY",
     "SHAPES",
@@ -32,8 +33,25 @@ KILLABLE = (*AGENT_PARTS, "nats")
 PARTS = (*KILLABLE, "client")
 """Everything that can fail; the client's line only, since its process is the benchmark's."""
 
+LEADERLESS_S = 12.0
+"""The longest that a server of a cluster is away. Another leads 4 to 9 seconds after it died."""
+
 Fault = Literal["kill", "stop", "pause", "cut", "slow"]
 """`stop` ends an agent in order, as an upgrade does; `kill` ends it at once."""
+
+LED = (
+    ("TASKS", None),
+    ("TASKS", "task-submit"),
+    ("CALLS", None),
+    ("CALLS", "hand-act"),
+    ("EVENTS", None),
+    ("KV_tasks", None),
+    ("KV_results", None),
+    ("KV_budgets", None),
+    ("KV_approvals", None),
+    ("", None),
+)
+"""Of a cluster, the leader of one of these suffers: a stream, a consumer, or the cluster itself."""
 
 REPLY = "reply-"
 """How the names of effects begin that a person must have allowed."""
@@ -126,6 +144,8 @@ class FaultPlan:
     lasts_s: float
     delay_s: float = 0.0
     """How late each piece of data is on a slow line."""
+    led: tuple[str, str | None] = ("", None)
+    """What the server leads that suffers, in a cluster."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +156,16 @@ class Plan:
     faults: tuple[FaultPlan, ...]
 
     @classmethod
-    def of(cls, tasks: int, seed: int, *, over_s: float, every_s: float, ack_wait_s: float) -> Plan:
+    def of(
+        cls,
+        tasks: int,
+        seed: int,
+        *,
+        over_s: float,
+        every_s: float,
+        ack_wait_s: float,
+        servers: int = 1,
+    ) -> Plan:
         """The plan of a seed.
 
         Args:
@@ -145,6 +174,7 @@ class Plan:
             over_s: Seconds in which tasks are submitted and faults happen.
             every_s: Seconds between two faults, on average.
             ack_wait_s: The mesh's ack wait: half the pauses are longer than it.
+            servers: Of how many NATS servers the mesh's is.
         """
         chance = random.Random(seed)
         shapes, weights = list(SHAPES), [shape.weight for shape in SHAPES.values()]
@@ -156,7 +186,7 @@ class Plan:
             for number, shape in enumerate(drawn)
         ]
         faults = [
-            _fault(chance, number * every_s + chance.uniform(0, every_s), ack_wait_s)
+            _fault(chance, number * every_s + chance.uniform(0, every_s), ack_wait_s, servers)
             for number in range(int(over_s / every_s))
         ]
         return cls(tuple(sorted(planned, key=lambda task: task.at_s)), tuple(faults))
@@ -199,7 +229,7 @@ def _task(chance: random.Random, task: TaskPlan) -> TaskPlan:
     return replace(task, **needs)
 
 
-def _fault(chance: random.Random, at_s: float, ack_wait_s: float) -> FaultPlan:
+def _fault(chance: random.Random, at_s: float, ack_wait_s: float, servers: int) -> FaultPlan:
     part = chance.choices(PARTS, [3] * len(KILLABLE) + [1])[0]
     match part:
         case "nats":
@@ -212,4 +242,8 @@ def _fault(chance: random.Random, at_s: float, ack_wait_s: float) -> FaultPlan:
     lasts_s = chance.uniform(0.05, ack_wait_s / 2)
     if fault == "pause" and chance.random() < 0.5:
         lasts_s = ack_wait_s * chance.uniform(1.0, 1.5)
+    if part == "nats" and servers > 1:
+        # As long as an election takes, or longer, or too short for one.
+        lasts_s = chance.uniform(0.2, LEADERLESS_S)
+        return FaultPlan(part, fault, at_s, lasts_s, led=chance.choice(LED))
     return FaultPlan(part, fault, at_s, lasts_s, chance.uniform(0.01, 0.1))
