@@ -26,8 +26,8 @@ demo: setup ## start the mesh, ingest the examples, run four tasks, show what ha
 test: setup ## run the tests, or those named in TESTS=
 	@$(BIN)/pytest -n $(JOBS) $(TESTS)
 
-chaos: setup ## run 10,000 tasks while parts are killed, paused and cut off, and audit; SEED=1
-	@$(BIN)/python -m benchmarks chaos --tasks 10000 --seed $(or $(SEED),1)
+chaos: setup ## run 10,000 tasks while parts are killed, paused and cut off, and audit; SEED=1, SERVERS=3
+	@$(BIN)/python -m benchmarks chaos --tasks 10000 --seed $(or $(SEED),1) --servers $(or $(SERVERS),1)
 
 lint: setup ## check style, format, types and layers
 	$(BIN)/ruff check

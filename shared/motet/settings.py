@@ -60,7 +60,8 @@ class Settings(ServiceSettings):
     """First token of every subject, and prefix of every stream and bucket but in its default:
     meshes with different namespaces share a server without meeting."""
     replicas: int = Field(default=1, ge=1, le=5)
-    """Copies of each stream and bucket in a NATS cluster."""
+    """Copies of each stream and bucket, each on a server of its own: 1, or 3 on a cluster of three,
+    which then goes on without one of them. The provisioner brings streams to a changed number."""
     tenants: str = "default"
     """Tenants whose queues of tasks always stand, separated by commas, so that an autoscaler can
     read them. Another tenant's is made with its first task, and gone an hour after its last."""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from benchmarks.chaos.agents import Outside, effects_in
-from benchmarks.chaos.plan import KILLABLE, PARTS, SHAPES, Plan
+from benchmarks.chaos.plan import KILLABLE, LED, PARTS, SHAPES, Plan
 
 KEYS = [
     "submitted", "succeeded", "failed_as_expected", "lost", "duplicated_outcomes",
@@ -21,7 +21,18 @@ KEYS = [
 
 @pytest.mark.timeout(180)
 def test_nothing_is_lost_doubled_or_stuck() -> None:
-    command = "-m benchmarks chaos --tasks 60 --seed 6 --every-s 0.7"
+    holds("--tasks 60 --seed 6 --every-s 0.7")
+
+
+@pytest.mark.timeout(240)
+def test_a_cluster_loses_its_leaders() -> None:
+    kills = holds("--servers 3 --tasks 60 --seed 6 --every-s 0.7 --rate 4")
+    assert kills["nats"] > 1
+
+
+def holds(options: str) -> dict[str, int]:
+    """Runs the benchmark with 60 tasks, and checks its figures; gives the kills of each part."""
+    command = f"-m benchmarks chaos {options}"
     run = subprocess.run(
         [sys.executable, *command.split()], capture_output=True, text=True, check=False
     )
@@ -35,6 +46,7 @@ def test_nothing_is_lost_doubled_or_stuck() -> None:
     kills: dict[str, int] = figures["kills"]
     assert tuple(kills) == KILLABLE
     assert sum(kills.values()) > 2
+    return kills
 
 
 def plan(tasks: int, seed: int) -> Plan:
@@ -54,6 +66,15 @@ def test_a_plan_has_every_shape_and_keeps_its_time() -> None:
     assert all(0 <= each.at_s <= 20 for each in (*made.tasks, *made.faults))
     assert {fault.fault for fault in made.faults} == {"kill", "stop", "pause", "cut", "slow"}
     assert {fault.part for fault in made.faults} == set(PARTS)
+
+
+def test_in_a_cluster_leaders_suffer_longer_than_an_election() -> None:
+    made = Plan.of(100, 7, over_s=300, every_s=0.5, ack_wait_s=3, servers=3)
+    faults = [fault for fault in made.faults if fault.part == "nats"]
+    assert {fault.led for fault in faults} == set(LED)
+    assert min(fault.lasts_s for fault in faults) < 4
+    assert max(fault.lasts_s for fault in faults) > 9
+    assert plan(100, 7) == Plan.of(100, 7, over_s=20, every_s=0.5, ack_wait_s=3, servers=1)
 
 
 def test_the_outside_honours_a_key_whoever_brings_it(tmp_path: Path) -> None:
