@@ -37,6 +37,7 @@ from motet.messages import (
     Evaluation,
     Event,
     FaultType,
+    Principal,
     Progress,
     Question,
     Reply,
@@ -99,6 +100,11 @@ class Call:
     def idempotency_key(self) -> str:
         """For effects outside: the same on every attempt at this call, and on no other."""
         return f"{self.task}.{self.id}"
+
+    @property
+    def principal(self) -> Principal:
+        """On whose behalf the call is made: its tenant, and what it may see."""
+        return self._work.context.principal
 
     @property
     def deadline(self) -> datetime | None:

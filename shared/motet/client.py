@@ -38,6 +38,7 @@ from motet.delegation import read_output
 from motet.errors import FaultError
 from motet.media import media_type
 from motet.messages import (
+    ANYBODY,
     AgentCard,
     ApprovalRecord,
     BlobRef,
@@ -47,6 +48,7 @@ from motet.messages import (
     Evaluation,
     Event,
     FaultType,
+    Principal,
     Reply,
     StateChanged,
     Task,
@@ -171,6 +173,7 @@ class Motet:
         *,
         timeout_s: float | None = 60,
         budget: Budget | None = None,
+        principal: Principal = ANYBODY,
     ) -> dict[str, Any]: ...
 
     @overload
@@ -182,6 +185,7 @@ class Motet:
         *,
         timeout_s: float | None = 60,
         budget: Budget | None = None,
+        principal: Principal = ANYBODY,
     ) -> T: ...
 
     async def call(
@@ -192,6 +196,7 @@ class Motet:
         *,
         timeout_s: float | None = 60,
         budget: Budget | None = None,
+        principal: Principal = ANYBODY,
     ) -> Any:
         """Calls a skill outside of any task; no events are written for it.
 
@@ -201,6 +206,7 @@ class Motet:
             output: The type to read the output as.
             timeout_s: Seconds that it may take.
             budget: What it and everything below it may spend; None sets no limit.
+            principal: On whose behalf.
 
         Raises:
             FaultError: The fault with which the call ended.
@@ -210,6 +216,7 @@ class Motet:
             call=TASK_CALL,
             deadline=None if timeout_s is None else time.time() + timeout_s,
             budget=budget or Budget(),
+            principal=principal,
             watched=False,
             fresh=True,
         )

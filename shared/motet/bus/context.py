@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from motet.bus.topology import Header, call_id
 from motet.errors import FaultError
-from motet.messages import Budget, FaultType, Token
+from motet.messages import ANYBODY, Budget, FaultType, Principal, Token
 
 __all__ = ["CallContext", "narrowed", "reply_subject"]
 
@@ -34,6 +34,7 @@ _ACCOUNTED = ("calls", "tokens", "cost_usd")
 _PATH_MAX_SKILLS = 64
 _PATH_MAX_LENGTH = _PATH_MAX_SKILLS * 82
 """A skill's full name has at most 81 characters."""
+_ACCESS_MAX_LENGTH = 64 * 129
 _LATEST = datetime.max.replace(tzinfo=UTC).timestamp()
 _INBOX = re.compile(r"_INBOX\.[A-Za-z0-9_.-]{1,200}")
 
@@ -60,6 +61,8 @@ class CallContext:
     """Limits that were set above, each with the call in which it was. See `motet.bus.budgets`."""
     path: tuple[str, ...] = ()
     """The skills above it, the topmost first, each once."""
+    principal: Principal = ANYBODY
+    """On whose behalf; the same all the way down."""
     reply: str | None = None
     """The core subject on which the caller waits."""
     watched: bool = True
@@ -129,6 +132,9 @@ class CallContext:
             headers[Header.ACCOUNT] = ",".join(f"{name}={call}" for name, call in self.accounts)
         if self.path:
             headers[Header.PATH] = ",".join(self.path)
+        if self.principal != ANYBODY:
+            headers[Header.TENANT] = self.principal.tenant
+            headers[Header.ACCESS] = ",".join(self.principal.access)
         if self.parent is not None:
             headers[Header.PARENT] = self.parent
         if self.deadline is not None:
@@ -163,6 +169,7 @@ class CallContext:
                 budget=_budget(headers.get(Header.BUDGET, _UNLIMITED)),
                 accounts=_accounts(headers.get(Header.ACCOUNT)),
                 path=_path(headers.get(Header.PATH)),
+                principal=_principal(headers.get(Header.TENANT), headers.get(Header.ACCESS)),
                 reply=reply_subject(headers),
                 fresh=_is_fresh(headers, stored_at),
                 watched=headers.get(Header.WATCHED) != "0" and Header.TASK in headers,
@@ -236,6 +243,23 @@ def _path(text: str | None) -> tuple[str, ...]:
     if len(text) > _PATH_MAX_LENGTH:
         raise ValueError(f"{Header.PATH}: it has {len(text)} characters")
     return tuple(text.split(","))
+
+
+@lru_cache(maxsize=1024)
+def _principal(tenant: str | None, access: str | None) -> Principal:
+    if tenant is None and access is None:
+        return ANYBODY
+    if access is not None and len(access) > _ACCESS_MAX_LENGTH:
+        raise ValueError(f"{Header.ACCESS}: it has {len(access)} characters")
+    try:
+        return Principal(
+            tenant=ANYBODY.tenant if tenant is None else tenant,
+            access=tuple(access.split(",")) if access else (),
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = Header.TENANT if first["loc"][0] == "tenant" else Header.ACCESS
+        raise ValueError(f"{name}: {first['msg']}") from None
 
 
 def _longer(path: tuple[str, ...], skill: str) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ from motet.bus.topology import TASK_CALL, Header, call_id
 from motet.bus.tracing import attempt_of, earlier_attempt
 from motet.bus.work import Work
 from motet.errors import FaultError
-from motet.messages import FaultType, StateChanged, TaskRecord, TaskState
+from motet.messages import ANYBODY, FaultType, StateChanged, TaskRecord, TaskState
 from motet.telemetry import CurrentSpan, extract, fail, logs, names
 
 __all__ = ["FINISHED", "FinishedHandler", "FinishedQueue", "FinishedServer"]
@@ -118,6 +118,7 @@ class FinishedServer:
             parent=TASK_CALL,
             depth=1,
             deadline=None if self._timeout_s is None else time.time() + self._timeout_s,
+            principal=ANYBODY if record.task is None else record.task.principal,
         )
         opened = self._bus.tracer.span(
             names.process(self._subject),

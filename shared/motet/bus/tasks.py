@@ -199,6 +199,7 @@ class TaskServer:
             call=TASK_CALL,
             deadline=record.deadline.timestamp() if record.deadline else None,
             budget=self._budget(task),
+            principal=task.principal,
             resumed=delivery.sequence if resumed else 0,
         )
         bound = logs.bind(task=record.id, agent=self._agent)

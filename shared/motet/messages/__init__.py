@@ -9,6 +9,16 @@ from motet.messages.blob import BlobRef
 from motet.messages.budget import Budget, Usage
 from motet.messages.call import CallClaim, CallResult, CallSuspended, DeadLetter
 from motet.messages.card import AgentCard, SkillCard, SkillExample
+from motet.messages.documents import (
+    DeleteRequest,
+    DeleteResult,
+    Document,
+    DocumentInfo,
+    DocumentsRequest,
+    DocumentsResult,
+    IngestRequest,
+    IngestResult,
+)
 from motet.messages.evaluation import (
     METRICS,
     ClaimVerdict,
@@ -38,6 +48,16 @@ from motet.messages.event import (
     TaskScored,
 )
 from motet.messages.fault import Fault, FaultType
+from motet.messages.filters import (
+    FIELD_KINDS,
+    AllOf,
+    AnyOf,
+    Condition,
+    CustomFields,
+    Filter,
+    NoneOf,
+    conditions,
+)
 from motet.messages.graph import (
     EntityRequest,
     EntityResult,
@@ -60,19 +80,14 @@ from motet.messages.graph import (
     PathsResult,
     Triple,
 )
+from motet.messages.principal import ANYBODY, Label, Principal
 from motet.messages.retrieval import (
+    STRATEGIES,
     BranchScore,
-    DeleteRequest,
-    DeleteResult,
-    Document,
-    DocumentInfo,
-    DocumentsRequest,
-    DocumentsResult,
-    IngestRequest,
-    IngestResult,
     Passage,
     SearchRequest,
     SearchResult,
+    Strategy,
 )
 from motet.messages.schedule import Schedule, ScheduledRun
 from motet.messages.speech import (
@@ -113,11 +128,16 @@ from motet.messages.tools import (
 )
 
 __all__ = [
+    "ANYBODY",
     "EVENT",
+    "FIELD_KINDS",
     "METRICS",
+    "STRATEGIES",
     "TERMINAL_STATES",
     "AgentCard",
+    "AllOf",
     "Answer",
+    "AnyOf",
     "ApprovalRecord",
     "BlobRef",
     "BranchScore",
@@ -133,8 +153,10 @@ __all__ = [
     "CancelRequest",
     "Citation",
     "ClaimVerdict",
+    "Condition",
     "ConvertRequest",
     "ConvertResult",
+    "CustomFields",
     "DateRequest",
     "DateResult",
     "DeadLetter",
@@ -154,6 +176,7 @@ __all__ = [
     "Evidence",
     "Fault",
     "FaultType",
+    "Filter",
     "ForgetRequest",
     "ForgetResult",
     "GraphDocument",
@@ -169,11 +192,13 @@ __all__ = [
     "GraphStatement",
     "IngestRequest",
     "IngestResult",
+    "Label",
     "Measurements",
     "Message",
     "Name",
     "NeighbourhoodRequest",
     "NeighbourhoodResult",
+    "NoneOf",
     "Passage",
     "PathsRequest",
     "PathsResult",
@@ -181,6 +206,7 @@ __all__ = [
     "PersonReplied",
     "PlanMade",
     "PlannedStep",
+    "Principal",
     "Priority",
     "Progress",
     "Question",
@@ -201,6 +227,7 @@ __all__ = [
     "SpokenAudio",
     "SpokenWord",
     "StateChanged",
+    "Strategy",
     "Streamed",
     "Table",
     "TableLookupRequest",
@@ -220,6 +247,7 @@ __all__ = [
     "Triple",
     "Usage",
     "Value",
+    "conditions",
     "new_id",
     "now",
     "render_srt",

@@ -1,90 +1,52 @@
-"""Retrieval: what the `retriever` agent takes and gives."""
+"""Retrieval: what the `retriever` agent takes to search, and gives."""
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
-from motet.media import is_recording
 from motet.messages.base import Message, Timestamp, Value
-from motet.messages.blob import BlobRef
+from motet.messages.filters import CustomFields, Filter, conditions
+from motet.messages.principal import Label
 
 __all__ = [
+    "STRATEGIES",
     "BranchScore",
-    "DeleteRequest",
-    "DeleteResult",
-    "Document",
-    "DocumentInfo",
-    "DocumentsRequest",
-    "DocumentsResult",
-    "IngestRequest",
-    "IngestResult",
     "Passage",
     "SearchRequest",
     "SearchResult",
+    "Strategy",
 ]
 
+Strategy = Literal[
+    "basic",
+    "hybrid",
+    "multi_query",
+    "hyde",
+    "hierarchical",
+    "multi_hop",
+    "graph",
+    "hybrid_graph",
+]
+"""How passages are looked for.
 
-class Document(Value):
-    """A text to be made findable. Exactly one of `text` and `blob` is given."""
-
-    source: str = Field(min_length=1, max_length=1024)
-    """Where it comes from (a path or an address); identifies it: the same source replaces."""
-    title: str | None = None
-    """Its title; None takes the first heading, else the source's last part."""
-    media_type: str = Field(
-        default="text/plain", pattern=r"^(text/(plain|markdown)|(audio|video)/[a-z0-9.+-]{1,60})$"
-    )
-    """How to read it. A recording, `audio/…` or `video/…`, is transcribed by the speech agent."""
-    text: str | None = None
-    """Its content."""
-    blob: BlobRef | None = None
-    """Its content in the object store: a large document, or a recording."""
-
-    @property
-    def is_recording(self) -> bool:
-        """Whether it is heard and not read."""
-        return is_recording(self.media_type)
-
-    @model_validator(mode="after")
-    def _one_content(self) -> Self:
-        if (self.text is None) == (self.blob is None):
-            raise ValueError("give exactly one of 'text' and 'blob'")
-        if self.is_recording and self.blob is None:
-            raise ValueError("a recording is given as 'blob'")
-        return self
-
-
-class IngestRequest(Message):
-    """Makes documents findable; a document whose source is known is replaced."""
-
-    documents: tuple[Document, ...] = Field(min_length=1, max_length=1000)
-
-
-class IngestResult(Message):
-    """What became of the documents, in the order of the request."""
-
-    class Item(Value):
-        """One document."""
-
-        source: str
-        """The document's source."""
-        status: Literal["added", "replaced", "unchanged", "failed"]
-        """What was done; unchanged means that its content hash was known."""
-        passages: int = Field(ge=0)
-        """How many passages it has now."""
-        reason: str | None = None
-        """Why it failed."""
-
-    items: tuple[Item, ...]
+`basic` compares embeddings, `hybrid` words too. `multi_query` asks in several ways, `hyde` by a
+passage that might be the answer, `hierarchical` among documents, then their sections, then their
+passages, and `multi_hop` goes on from what it has found. `graph` goes by what connects the names in
+the question, through the graph agent, and `hybrid_graph` joins that with `hybrid`.
+"""
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 
 
 class BranchScore(Value):
-    """What one branch of a fused search said of a passage."""
+    """What one branch of a search said of a passage."""
 
-    branch: Literal["dense", "sparse"]
-    """`dense` compares embeddings (cosine); `sparse` is BM25."""
+    branch: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+    """`dense` compares embeddings (cosine); `sparse` is BM25; `graph` spreads from entities;
+    `rerank` has read question and passage together."""
+    query: str | None = None
+    """What it was asked, where that is not the question itself."""
     rank: int = Field(ge=1)
     """Place in the branch's own list, from 1."""
     score: float
@@ -114,10 +76,30 @@ class Passage(Value):
     """Where it begins in a recording, in seconds; None for what was written."""
     end_s: float | None = Field(default=None, ge=0)
     """Where it ends in a recording."""
+    page: int | None = Field(default=None, ge=1)
+    """The page, slide or sheet that it begins on, from 1; None for what has none."""
+    block: Literal["text", "table", "code"] = "text"
+    """What it is made of."""
+    media_type: str = ""
+    """How its document was read."""
+    language: str | None = None
+    """Its document's language as a BCP 47 tag."""
+    time: Timestamp | None = None
+    """The moment that its document speaks of or was written at."""
+    ingested_at: Timestamp | None = None
+    """When this version of its document was stored."""
+    labels: tuple[Label, ...] = ()
+    """Its document's access labels."""
+    fields: CustomFields = Field(default_factory=dict)
+    """Its document's own fields."""
     score: float = 0.0
-    """The fused score; higher is better."""
+    """The score that it is ordered by; higher is better."""
     branches: tuple[BranchScore, ...] = ()
-    """Why it is here: rank and score in each branch that found it."""
+    """Rank and score in each branch that found it."""
+    reason: str = ""
+    """Why it is here, in words."""
+    context: str = ""
+    """The section or document around it, where the request asked for that."""
 
 
 class SearchRequest(Message):
@@ -127,76 +109,54 @@ class SearchRequest(Message):
     """What to look for, in plain words."""
     limit: int = Field(default=5, ge=1, le=100)
     """How many passages at most."""
-    mode: Literal["hybrid", "dense", "sparse"] = "hybrid"
-    """Which branches to ask."""
-    sources: tuple[str, ...] = ()
+    offset: int = Field(default=0, ge=0, le=900)
+    """How many of the best to leave out: the next page."""
+    strategy: Strategy | None = None
+    """How to look; None takes `mode`, and without one the retriever's default."""
+    mode: Literal["hybrid", "dense", "sparse"] | None = None
+    """Which branches to ask, for a search of one step; None leaves it to the strategy."""
+    sources: tuple[str, ...] = Field(default=(), max_length=1000)
     """Only passages of these documents; empty means all."""
+    filter: Filter | None = None
+    """Only passages for which this holds."""
+    fusion: Literal["rrf", "dbsf"] | None = None
+    """How lists become one: by weighted ranks (`rrf`), or by scores that are scaled by mean and
+    deviation (`dbsf`); None takes the retriever's default."""
+    weights: dict[Literal["dense", "sparse", "graph"], float] = Field(default_factory=dict)
+    """How much a branch counts, 0 or more; the retriever's default for those left out."""
+    diversity: float = Field(default=0.0, ge=0, le=1)
+    """Maximal marginal relevance: how much a passage that says what another says is put back; 0
+    looks at relevance alone."""
+    per_document: int | None = Field(default=None, ge=1, le=100)
+    """How many passages of one document at most; None sets no limit."""
+    half_life_days: float | None = Field(default=None, gt=0, le=36_500)
+    """Days in which a document's age halves its score; None does not look at age. One without a
+    time is as old as its ingestion."""
+    rerank: Literal["auto", "none", "cross_encoder", "api", "model"] = "auto"
+    """Who reads question and passages together: `auto` takes what the retriever is set up with."""
+    expand: Literal["none", "section", "document"] = "none"
+    """What around each passage is given as its `context`."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.filter is not None:
+            conditions(self.filter)
+        if self.strategy is not None and self.mode is not None:
+            raise ValueError("give 'strategy' or 'mode', not both")
+        if any(weight < 0 for weight in self.weights.values()):
+            raise ValueError("a weight is below 0")
+        if self.weights and not any(self.weights.values()):
+            raise ValueError("give at least one weight above 0")
+        return self
 
 
 class SearchResult(Message):
     """Passages, best first."""
 
     passages: tuple[Passage, ...]
-
-
-class DocumentInfo(Value):
-    """A document that is findable."""
-
-    source: str
-    """Where it came from; identifies it."""
-    title: str
-    """Its title, as given or found."""
-    media_type: str
-    """How it was read."""
-    sha256: str
-    """SHA-256 of its text in UTF-8."""
-    fingerprint: str
-    """Identifies this version of it: its text, its title, and how it was cut. An equal one is not
-    stored again."""
-    characters: int = Field(ge=0)
-    """Length of its text; offsets of passages are below it."""
-    passages: int = Field(ge=0)
-    """How many passages it has."""
-    ingested_at: Timestamp
-    """When this version was stored."""
-
-
-class DocumentsRequest(Message):
-    """Lists the documents that are findable."""
-
-    sources: tuple[str, ...] = Field(default=(), max_length=1000)
-    """Only these; empty means all."""
-    limit: int = Field(default=100, ge=1, le=1000)
-    """How many at most, where all are listed."""
-    after: str | None = None
-    """The `next` of the page before; None begins."""
-
-
-class DocumentsResult(Message):
-    """A page of documents, in an order that stays the same from page to page."""
-
-    documents: tuple[DocumentInfo, ...]
-    next: str | None = None
-    """Where the next page begins; None after the last."""
-
-
-class DeleteRequest(Message):
-    """Removes documents, with all that could be found of them."""
-
-    sources: tuple[str, ...] = Field(min_length=1, max_length=1000)
-
-
-class DeleteResult(Message):
-    """What became of the documents, in the order of the request."""
-
-    class Item(Value):
-        """One document."""
-
-        source: str
-        """The document's source."""
-        status: Literal["deleted", "unknown"]
-        """Unknown means that there was no such document."""
-        passages: int = Field(ge=0)
-        """How many passages it had."""
-
-    items: tuple[Item, ...]
+    strategy: Strategy | None = None
+    """How they were found."""
+    queries: tuple[str, ...] = ()
+    """What was asked besides the question, in order."""
+    more: bool = False
+    """Whether there is another page."""

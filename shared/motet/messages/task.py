@@ -12,6 +12,7 @@ from motet.messages.blob import BlobRef
 from motet.messages.budget import Budget, Usage
 from motet.messages.evaluation import Evaluation
 from motet.messages.fault import Fault
+from motet.messages.principal import Label, Principal
 
 __all__ = [
     "TERMINAL_STATES",
@@ -69,13 +70,21 @@ class Task(Message):
     """Which tasks are taken up first. A share of every planner's places is kept for those that
     are more urgent."""
     tenant: Token = "default"
-    """On whose behalf: tenants share the planners' places evenly, however much one submits."""
+    """On whose behalf: tenants share the planners' places evenly, however much one submits, and
+    none sees another's documents."""
+    access: tuple[Label, ...] = Field(default=(), max_length=64)
+    """Access labels of whoever submits it: what has labels is seen by who has one of them."""
     deadline_s: float | None = Field(default=None, gt=0, le=30 * 24 * 3600)
     """Seconds from its acceptance after which it expires; None takes the mesh's default."""
     budget: Budget = Budget()
     """Limits; what is None takes the mesh's default."""
     labels: dict[str, str] = Field(default_factory=dict, max_length=32)
     """The submitter's own marks; carried along, never interpreted."""
+
+    @property
+    def principal(self) -> Principal:
+        """On whose behalf it is done."""
+        return Principal(tenant=self.tenant, access=self.access)
 
 
 class Citation(Value):

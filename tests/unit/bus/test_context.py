@@ -13,7 +13,7 @@ from motet.bus import CallContext, Header, call_id
 from motet.bus.accounts import LIMITS
 from motet.bus.context import reply_subject
 from motet.errors import FaultError
-from motet.messages import Budget, Fault
+from motet.messages import Budget, Fault, Principal
 
 TOKENS = st.text(string.ascii_letters + string.digits + "_-", min_size=1, max_size=64)
 BUDGETS = st.builds(
@@ -22,6 +22,13 @@ BUDGETS = st.builds(
     cost_usd=st.none() | st.floats(0, 1e6),
     calls=st.none() | st.integers(0, 10**6),
     depth=st.none() | st.integers(0, 64),
+)
+PRINCIPALS = st.builds(
+    Principal,
+    tenant=TOKENS,
+    access=st.lists(st.from_regex(r"[A-Za-z0-9_.:@/-]{1,128}", fullmatch=True), max_size=64).map(
+        tuple
+    ),
 )
 SKILLS = st.from_regex(r"[a-z]{1,9}\.[a-z]{1,9}", fullmatch=True)
 CONTEXTS = st.builds(
@@ -36,6 +43,7 @@ CONTEXTS = st.builds(
     watched=st.booleans(),
     accounts=st.dictionaries(st.sampled_from(LIMITS), TOKENS).map(lambda each: tuple(each.items())),
     path=st.lists(SKILLS, max_size=64).map(tuple),
+    principal=PRINCIPALS,
 )
 MOTET_HEADERS = [
     value
@@ -89,6 +97,7 @@ def test_what_is_delegated_has_no_more_than_its_caller(
     child = context.child(step, deadline=deadline, share=share, caller=caller, fresh=True)
 
     assert child.task == context.task
+    assert child.principal == context.principal
     assert child.parent == context.call
     assert child.depth == context.depth + 1
     limits = [limit for limit in (context.deadline, deadline) if limit is not None]

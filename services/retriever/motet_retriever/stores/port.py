@@ -2,11 +2,13 @@
 
 Invariants, held by one test class that each adapter's tests inherit:
 
-- A document is its source. `put` replaces all of it: no search sees passages of two versions of a
-  document, or a part of one, at any time, also after the process was killed half-way.
+- A document is its tenant and its source. `put` replaces all of it: no search sees passages of two
+  versions of a document, or a part of one, at any time, also after the process was killed half-way.
 - A `put` that fails leaves the version before findable.
 - What returned survives the death of the process; what `flush` followed survives loss of power.
 - After `delete` no search, list or count finds anything of the document.
+- Whatever is read is of the principal's tenant, and without labels or with one that the principal
+  has. The engine's own query says so: nothing else is ever proposed, counted, or paged over.
 - Calls may come concurrently, and none blocks the event loop for longer than one batch takes.
 """
 
@@ -20,23 +22,38 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from motet.messages import DocumentInfo, Passage
+from motet.messages import DocumentInfo, Filter, Passage, Principal
 
-__all__ = ["Branch", "Found", "IndexedPassage", "PassageStore", "Query", "Vector"]
+__all__ = [
+    "Branch",
+    "Found",
+    "IndexedPassage",
+    "Level",
+    "PassageStore",
+    "Query",
+    "Vector",
+]
 
 Branch = Literal["dense", "sparse"]
 Vector = NDArray[np.float32]
 
+Level = Literal["passage", "section", "document"]
+"""What is searched. A section or a document that is one passage is found by that passage; of
+others there is an entry of their own, which no search of passages finds."""
+
 
 @dataclass(frozen=True, slots=True)
 class IndexedPassage:
-    """A passage with what makes it findable."""
+    """A passage, a section or a document, with what makes it findable."""
 
     passage: Passage
     words: str
     """The text that BM25 looks at: the passage under its title and headings."""
     vector: Vector
     """Its embedding, of length 1."""
+    levels: tuple[Level, ...] = ("passage",)
+    """As what it is found. One without `passage` is a section or document of several passages:
+    its text is short or empty, its vector the mean of theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +62,23 @@ class Query:
 
     limit: int
     """Passages that each branch proposes at most."""
+    principal: Principal
+    """Who asks."""
     vector: Vector | None = None
     """An embedding of length 1, for the dense branch."""
     words: str | None = None
     """Text, for the sparse branch."""
     sources: tuple[str, ...] = ()
     """Only passages of these documents; empty means all."""
+    where: Filter | None = None
+    """Only passages for which this holds."""
+    level: Level = "passage"
+    """What is searched."""
+    exact: bool = False
+    """Whether the dense branch compares with every passage, where the engine would else use an
+    approximate index."""
+    vectors: bool = False
+    """Whether what is found comes with its embedding."""
 
 
 class Found(NamedTuple):
@@ -59,26 +87,35 @@ class Found(NamedTuple):
     passage: Passage
     score: float
     """Cosine or BM25, by branch."""
+    vector: Vector | None = None
+    """Its embedding, where the query asked for it."""
 
 
 class PassageStore(ABC):
     """Documents and their passages, findable by meaning and by words."""
 
     @abstractmethod
-    async def put(self, document: DocumentInfo, passages: Sequence[IndexedPassage]) -> None:
-        """Adds a document, or replaces the version that is there."""
+    async def put(
+        self, tenant: str, document: DocumentInfo, passages: Sequence[IndexedPassage]
+    ) -> None:
+        """Adds a document to a tenant's, or replaces the version that is there.
+
+        The labels that decide who sees the passages are those of `document`.
+        """
 
     @abstractmethod
-    async def delete(self, sources: Sequence[str]) -> dict[str, int]:
-        """Removes documents; returns the number of passages of each that was there."""
+    async def delete(self, principal: Principal, sources: Sequence[str]) -> dict[str, int]:
+        """Removes documents that the principal sees; returns how many passages each had."""
 
     @abstractmethod
-    async def find(self, sources: Sequence[str]) -> dict[str, DocumentInfo]:
-        """Those of the documents that are there, by source."""
+    async def find(self, principal: Principal, sources: Sequence[str]) -> dict[str, DocumentInfo]:
+        """Those of the documents that are there and that the principal sees, by source."""
 
     @abstractmethod
-    async def page(self, limit: int, after: str | None) -> tuple[list[DocumentInfo], str | None]:
-        """Up to `limit` documents in a fixed order, and the cursor after them.
+    async def page(
+        self, principal: Principal, limit: int, after: str | None
+    ) -> tuple[list[DocumentInfo], str | None]:
+        """Up to `limit` documents that the principal sees, in a fixed order, and the cursor after.
 
         The cursor is opaque; None begins, and comes back with the last page.
 
@@ -89,6 +126,16 @@ class PassageStore(ABC):
     @abstractmethod
     async def search(self, query: Query) -> Mapping[Branch, Sequence[Found]]:
         """What each branch proposes, best first, seen at one moment."""
+
+    @abstractmethod
+    async def read(
+        self, principal: Principal, source: str, *, where: Filter | None = None, limit: int = 1000
+    ) -> list[Passage]:
+        """The passages of a document that the principal sees, in order; none if it is not there."""
+
+    @abstractmethod
+    async def get(self, principal: Principal, ids: Sequence[str]) -> dict[str, Passage]:
+        """Those of the passages that are there and that the principal sees, by id."""
 
     @abstractmethod
     async def flush(self) -> None:
