@@ -27,6 +27,7 @@ from motet.messages import DocumentInfo, Filter, Passage, Principal
 __all__ = [
     "Branch",
     "Found",
+    "HiddenError",
     "IndexedPassage",
     "Level",
     "PassageStore",
@@ -91,16 +92,23 @@ class Found(NamedTuple):
     """Its embedding, where the query asked for it."""
 
 
+class HiddenError(Exception):
+    """A document of this source is there that the principal does not see, so cannot replace."""
+
+
 class PassageStore(ABC):
     """Documents and their passages, findable by meaning and by words."""
 
     @abstractmethod
     async def put(
-        self, tenant: str, document: DocumentInfo, passages: Sequence[IndexedPassage]
+        self, principal: Principal, document: DocumentInfo, passages: Sequence[IndexedPassage]
     ) -> None:
-        """Adds a document to a tenant's, or replaces the version that is there.
+        """Adds a document to the principal's tenant, or replaces the version that is there.
 
-        The labels that decide who sees the passages are those of `document`.
+        The labels that decide who sees it are those of `document`.
+
+        Raises:
+            HiddenError: A version is there that the principal does not see.
         """
 
     @abstractmethod
