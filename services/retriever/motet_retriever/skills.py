@@ -49,9 +49,9 @@ def declare(agent: Agent) -> None:
 
     @agent.skill("search", SEARCH, examples=SEARCH_EXAMPLES, typical_s=0.1)
     async def search(
-        request: SearchRequest, _call: Call, searching: Annotated[Search, Context("search")]
+        request: SearchRequest, call: Call, searching: Annotated[Search, Context("search")]
     ) -> SearchResult:
-        return await searching.search(request)
+        return await searching.search(request, call)
 
     @agent.skill(
         "ingest",

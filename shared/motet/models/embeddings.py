@@ -69,6 +69,10 @@ class Embedder(Protocol):
         """
         ...
 
+    async def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        """The same for questions, which some models embed otherwise than what answers them."""
+        ...
+
 
 def embedder(settings: Settings) -> Embedder:
     """The embedding model that the settings mean.
@@ -136,6 +140,10 @@ class LocalEmbedder:
             _observe(observation, self.dimension, Usage(input_tokens=tokens))
         return vectors
 
+    async def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        """See `Embedder.embed_queries`."""
+        return await self.embed(texts)
+
     @cached_property
     def _loaded(self) -> tuple[Any, Any]:
         """The session and the tokenizer; only ever asked for in the thread."""
@@ -202,6 +210,10 @@ class RemoteEmbedder:
                 _observe(observation, self.dimension, usage)
                 room.spent = usage
         return vectors
+
+    async def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        """See `Embedder.embed_queries`."""
+        return await self.embed(texts)
 
     async def _vectors(self, texts: Sequence[str]) -> Vectors:
         import numpy as np
