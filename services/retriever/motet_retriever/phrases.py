@@ -63,7 +63,10 @@ def names_in(text: str, *, known: str = "") -> list[str]:
     there = terms(known)
     found: dict[str, None] = {}
     for match in _NAME.finditer(text):
-        name = match[0].rstrip(".'’-")
+        words = match[0].rstrip(".'’-").split()
+        while words and words[0].casefold() in _SAYING_NOTHING:
+            words = words[1:]
+        name = " ".join(words)
         said = terms(name)
         if said and not said <= there:
             found.setdefault(name)

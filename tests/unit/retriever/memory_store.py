@@ -83,7 +83,9 @@ def _meets(condition: Condition, there: list[Any]) -> bool:
 def _same(one: Any, other: Any) -> bool:
     if isinstance(one, datetime):
         return one == _moment(other)
-    numbers = [isinstance(each, int | float) and not isinstance(each, bool) for each in (one, other)]
+    numbers = [
+        isinstance(each, int | float) and not isinstance(each, bool) for each in (one, other)
+    ]
     return one == other and (all(numbers) or type(one) is type(other))
 
 
@@ -149,9 +151,7 @@ class MemoryStore(PassageStore):
 
     @override
     async def find(self, principal: Principal, sources: Sequence[str]) -> dict[str, DocumentInfo]:
-        return {
-            info.source: info for info, _ in self._visible(principal) if info.source in sources
-        }
+        return {info.source: info for info, _ in self._visible(principal) if info.source in sources}
 
     @override
     async def page(
@@ -211,13 +211,11 @@ class MemoryStore(PassageStore):
 
 
 def _best(there: list[IndexedPassage], scores: list[float], query: Query) -> list[Found]:
-    order = sorted(
-        range(len(there)), key=lambda place: (-scores[place], there[place].passage.id)
-    )[: query.limit]
+    order = sorted(range(len(there)), key=lambda place: (-scores[place], there[place].passage.id))[
+        : query.limit
+    ]
     return [
-        Found(
-            there[place].passage, scores[place], there[place].vector if query.vectors else None
-        )
+        Found(there[place].passage, scores[place], there[place].vector if query.vectors else None)
         for place in order
     ]
 
