@@ -29,7 +29,10 @@ __all__ = ["declare"]
 SEARCH = (
     "Finds passages in the ingested documents that may hold a fact. Ask for one fact a call, in a "
     "short question with the names it is about; for facts from different documents make one call "
-    "each. It only finds text: it does not calculate, compare or conclude."
+    "each. It only finds text: it does not calculate, compare or conclude. Leave `strategy` out "
+    "as a rule; take `multi_hop` where documents lead from one to the next, `hyde` or "
+    "`multi_query` where they are worded otherwise than the question, `hierarchical` for "
+    "long ones, and `hybrid_graph` for how named things are connected."
 )
 
 SEARCH_EXAMPLES = (
@@ -68,6 +71,7 @@ def declare(agent: Agent) -> None:
             await call.event(f"{done} of {total} documents ingested", done=done, total=total)
 
         return await ingestion.ingest(
+            call.principal,
             request.documents,
             neighbours.sources(call),
             connect=neighbours.connect(call),
@@ -77,9 +81,9 @@ def declare(agent: Agent) -> None:
 
     @agent.skill("documents", "Lists the documents that are findable.", plannable=False)
     async def documents(
-        request: DocumentsRequest, _call: Call, store: Annotated[PassageStore, Context()]
+        request: DocumentsRequest, call: Call, store: Annotated[PassageStore, Context()]
     ) -> DocumentsResult:
-        return await list_documents(store, request)
+        return await list_documents(store, call.principal, request)
 
     @agent.skill(
         "delete",
@@ -91,4 +95,4 @@ def declare(agent: Agent) -> None:
         request: DeleteRequest, call: Call, store: Annotated[PassageStore, Context()]
     ) -> DeleteResult:
         await neighbours.forget(call, request.sources)
-        return await delete_documents(store, request)
+        return await delete_documents(store, call.principal, request)

@@ -69,7 +69,7 @@ class Call:
         return GraphSearchResult(
             passages=tuple(
                 Passage(
-                    id=id,
+                    id=key,
                     source="?",
                     title="?",
                     text="not ours",
@@ -78,7 +78,7 @@ class Call:
                     end=8,
                     score=score,
                 )
-                for id, score in proposed
+                for key, score in proposed
             )
         )
 
@@ -124,7 +124,7 @@ class Library:
         section: Callable[[int], tuple[str, ...]] = lambda _: (),
         **options: Any,
     ) -> None:
-        """A document of a passage a text, with a whole for it and its sections where they differ."""
+        """A document of a passage a text; of several, with wholes for it and its sections."""
         passages = passages_of(source, texts, section=section, **options)
         words = [" ".join([each.title, *each.section, each.text]) for each in passages]
         vectors = await self.embedder.embed(words)

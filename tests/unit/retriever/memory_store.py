@@ -64,18 +64,15 @@ def _values(field: str, passage: Passage) -> list[Any]:
 def _meets(condition: Condition, there: list[Any]) -> bool:
     wanted = condition.values
     match condition.op:
-        case "exists":
-            return bool(there)
-        case "missing":
-            return not there
+        case "exists" | "missing":
+            return bool(there) == (condition.op == "exists")
         case "eq" | "in":
             return any(_same(one, other) for one in there for other in wanted)
         case "ne" | "not_in":
             return not any(_same(one, other) for one in there for other in wanted)
-        case "contains":
-            return any(isinstance(one, str) and str(wanted[0]) in one for one in there)
-        case "prefix":
-            return any(isinstance(one, str) and one.startswith(str(wanted[0])) for one in there)
+        case "contains" | "prefix":
+            look = str.__contains__ if condition.op == "contains" else str.startswith
+            return any(isinstance(one, str) and look(one, str(wanted[0])) for one in there)
         case "lt" | "lte" | "gt" | "gte":
             return any(_compares(condition.op, one, wanted[0]) for one in there)
 

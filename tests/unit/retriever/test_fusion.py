@@ -49,7 +49,7 @@ def test_scores_by_rank_are_the_formulas() -> None:
 def test_scores_by_distribution_are_the_formulas() -> None:
     """Mean 2, deviation 1: from -1 to 5."""
     ranking = Ranking(
-        "dense", [Found(passage(name), score) for name, score in zip("abc", (3, 2, 1))]
+        "dense", [Found(passage(name), score) for name, score in zip("abc", (3, 2, 1), strict=True)]
     )
     fused = Fusion(method="dbsf").fuse([ranking])
     assert [(each.id, each.score) for each in fused] == [
@@ -73,12 +73,13 @@ def test_scores_that_do_not_differ_are_in_the_middle() -> None:
         assert {each.score for each in Fusion(method="dbsf").fuse([ranking])} == {0.5}
 
 
+LOW = [Found(passage("c"), 0.2), Found(passage("d"), 0.1)]
+
+
 def test_scores_decide_where_ranks_would_not() -> None:
     """First by far in one list and second by little in the other."""
-    words = Ranking("sparse", [Found(passage(n), s) for n, s in zip("zbcd", (30, 9, 8, 7))])
-    meaning = Ranking(
-        "dense", [Found(passage(n), s) for n, s in zip("bzcd", (0.9, 0.89, 0.2, 0.1))]
-    )
+    words = Ranking("sparse", [Found(passage("z"), 30), Found(passage("b"), 9), *LOW])
+    meaning = Ranking("dense", [Found(passage("b"), 0.9), Found(passage("z"), 0.89), *LOW])
     assert ids(Fusion(method="dbsf").fuse([words, meaning]))[0] == "z"
     assert ids(Fusion(method="rrf").fuse([words, meaning]))[0] == "b"
 

@@ -213,7 +213,7 @@ async def test_pages_have_no_gaps_and_no_repeats(
         }
         cap = options.get("per_document", 3)
         assert len(paged) == sum(
-            min(cap, sum(id.startswith(f"{source}#") for id in everything))
+            min(cap, sum(key.startswith(f"{source}#") for key in everything))
             for _, source in shelf.store.documents
         )
     await shelf.telemetry.shutdown()

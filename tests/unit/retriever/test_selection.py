@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -187,24 +188,29 @@ def test_a_context_does_not_jump_over_what_is_hidden() -> None:
     assert around(FIVE[0], [FIVE[0], FIVE[2]], "document", 100) == "one"
 
 
+def passage(position: int, text: str, start: int) -> Passage:
+    return Passage(
+        id=str(position),
+        source="s",
+        title="s",
+        text=text,
+        position=position,
+        start=start,
+        end=start + len(text),
+    )
+
+
 @given(st.text("ab \n", min_size=1, max_size=60), st.data())
 def test_joined_passages_are_the_text_again(text: str, data: st.DataObject) -> None:
     """Cut anywhere, with overlaps: what was cut comes back but for the kind of whitespace."""
     cuts = sorted(data.draw(st.sets(st.integers(0, len(text)), max_size=6)) | {0, len(text)})
     pieces: list[Passage] = []
-    for position, (first, last) in enumerate(zip(cuts, cuts[1:], strict=False)):
-        start = max(first - data.draw(st.integers(0, 5)), 0)
-        while start < last and text[start].isspace():
-            start += 1
-        while last > start and text[last - 1].isspace():
-            last -= 1
-        if start < last:
-            pieces.append(
-                Passage(
-                    id=str(position), source="s", title="s", text=text[start:last],
-                    position=position, start=start, end=last,
-                )
-            )  # fmt: skip
+    for position, (first, last) in enumerate(pairwise(cuts)):
+        piece = text[max(first - data.draw(st.integers(0, 5)), 0) : last].rstrip()
+        end = len(text[:last].rstrip())
+        start = end - len(piece.lstrip())
+        if start < end:
+            pieces.append(passage(position, text[start:end], start))
     pieces.sort(key=lambda each: (each.start, each.end))
     assert joined(pieces).split() == text.split()
 
