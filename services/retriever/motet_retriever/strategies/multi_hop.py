@@ -7,8 +7,9 @@ have. ("Who leads the institute that owns the Alba?" finds the Alba's passage; t
 Institute, so "Norden Institute leads" is asked.) What is found counts by its place there times the
 score of the passage that led to it; a passage that several questions find counts by the best one.
 
-It ends after `HOPS` rounds, when a round brings nothing new among the best, or when the call's
-budget is used up; a call that is cancelled or late ends as every call does.
+It ends after `HOPS` rounds, before that when the model has enough, or asks what was asked, or
+without one when a round brings nothing new among the best. With no budget left for the model, what
+was found until then is the result; a call that is cancelled or late ends as every call does.
 """
 
 from __future__ import annotations
@@ -80,11 +81,8 @@ async def _by_model(
     for hop in range(HOPS + 1):
         questions = [each for each in dict.fromkeys(waiting) if _is_new(retrieval, each)]
         if questions:
-            before = found
             found = best_of([found, *await _answers(retrieval, questions)])
-            if hop and _settled(before, found):
-                break
-        if hop == HOPS:
+        if hop == HOPS or (hop and not questions):
             break
         said = await retrieval.told(
             "follow_up",
