@@ -68,6 +68,7 @@ def declare(agent: Agent) -> None:
             await call.event(f"{done} of {total} documents ingested", done=done, total=total)
 
         return await ingestion.ingest(
+            call.principal,
             request.documents,
             neighbours.sources(call),
             connect=neighbours.connect(call),
