@@ -67,13 +67,14 @@ class Ingestion:
         embedder: Embedder,
         chunking: Chunking,
         *,
-        limits: Limits | None = None,
+        max_document_bytes: int = 16 << 20,
+        max_file_bytes: int = 64 << 20,
         bounds: Bounds | None = None,
     ) -> None:
         self._store = store
         self._embedder = embedder
         self._chunking = chunking
-        self._limits = limits or Limits()
+        self._limits = Limits(max_document_bytes, max_file_bytes)
         self._parsing = Parsing(bounds)
         self._worker = Worker("ingestion")
 
