@@ -113,7 +113,7 @@ async def test_passages_are_embedded_together(ingestion: Ingestion, embedder: An
 
 
 async def test_a_large_document_is_embedded_in_parts(store: PassageStore, embedder: Any) -> None:
-    ingestion = Ingestion(store, embedder, Chunking(16, 0), max_document_bytes=1 << 20)
+    ingestion = Ingestion(store, embedder, Chunking(16, 0))
     text = "".join(f"Sentence number {n} of this large document is here.\n" for n in range(300))
     (item,) = (
         await ingestion.ingest(ANYBODY, [Document(source="a", text=text)], Sources(no_blobs))
