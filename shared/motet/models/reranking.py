@@ -217,15 +217,13 @@ class RemoteReranker:
             raise _RefusedError(answer.status_code, answer.text)
         said: Any = answer.json()
         rows: Any = said["results"] if isinstance(said, dict) else said
-        scores = [-math.inf] * len(texts)
+        scores = [math.nan] * len(texts)
         for row in rows:
             score = row["relevance_score"] if "relevance_score" in row else row["score"]
             scores[int(row["index"])] = float(score)
-        known = [each for each in scores if each > -math.inf]
-        if len(known) != len(texts):
-            raise ValueError(f"it gave {len(known)} scores for {len(texts)} texts")
-        if any(math.isnan(each) for each in known):
-            raise ValueError("it gave a score that is no number")
+        known = sum(map(math.isfinite, scores))
+        if known != len(texts):
+            raise ValueError(f"it gave {known} scores for {len(texts)} texts")
         return scores
 
     async def _post(self, field: str, question: str, texts: Sequence[str]) -> httpx.Response:

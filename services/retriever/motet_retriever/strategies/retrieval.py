@@ -37,7 +37,7 @@ from motet.models import Embedder
 from motet.telemetry import Tracer, names
 from motet_retriever.fusion import Candidate, Fusion, Ranking
 from motet_retriever.prompts import PROMPTS
-from motet_retriever.stores.port import Level, PassageStore, Query, Vector
+from motet_retriever.stores.port import Branch, Found, Level, PassageStore, Query, Vector
 
 __all__ = [
     "DATA_SOURCE",
@@ -158,7 +158,7 @@ class Retrieval:
     notes: list[str] = field(default_factory=list)
     """What could not be done as it was meant."""
     exhausted: bool = False
-    """Whether everything that a branch can find was found."""
+    """Whether the request's branches have nothing left to find."""
 
     def __post_init__(self) -> None:
         own = self.shared.fusion
@@ -244,10 +244,20 @@ class Retrieval:
             ids = {each.passage.id for proposed in found.values() for each in proposed}
             span.set_attribute(names.PASSAGES, len(ids))
             span.set_attribute(names.BRANCH, list(found))
+        self._note_end(probe, limit, found)
         return [
             Ranking(branch, proposed, probe.query, probe.weight)
             for branch, proposed in found.items()
         ]
+
+    def _note_end(self, probe: Probe, limit: int, found: Mapping[Branch, Sequence[Found]]) -> None:
+        """Notes that nothing is left: the branch that finds everything has found less than asked.
+
+        Embeddings are compared with every passage; words find only those that have them.
+        """
+        whole: Branch = "dense" if "dense" in self.branches else "sparse"
+        if probe.level == "passage" and probe.sources is None and whole in found:
+            self.exhausted = self.exhausted or len(found[whole]) < limit
 
     def _where(self, level: Level) -> Filter | None:
         """The request's filter; none for wholes where it is about what only their parts have."""

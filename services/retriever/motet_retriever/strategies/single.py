@@ -16,10 +16,7 @@ of a request reach at most."""
 
 async def single(retrieval: Retrieval) -> list[Candidate]:
     """The question itself, asked of every branch."""
-    rankings = await retrieval.search(await retrieval.probes([retrieval.question]))
-    usual = retrieval.shared.candidates
-    retrieval.exhausted = all(len(each.found) < usual for each in rankings)
-    return retrieval.fuse(rankings)
+    return retrieval.fuse(await retrieval.search(await retrieval.probes([retrieval.question])))
 
 
 async def deeper(retrieval: Retrieval) -> list[Candidate]:
