@@ -63,7 +63,7 @@ class Search:
     async def _query(self, principal: Principal, request: SearchRequest) -> Query:
         vector = None
         if request.mode != "sparse":
-            vector = (await self._embedder.embed([request.query]))[0]
+            vector = (await self._embedder.embed_queries([request.query]))[0]
         return Query(
             limit=max(request.limit, self._candidates)
             if request.mode in (None, "hybrid")
