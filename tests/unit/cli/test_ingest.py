@@ -14,16 +14,16 @@ from motet.messages import Document, IngestResult
 
 
 def test_folders_are_searched_and_files_taken_as_they_are(tmp_path: Path) -> None:
-    for name in ("b.md", "a.txt", "sub/c.MD", "sub/picture.png", ".git/d.md", "notes.rst"):
+    for name in ("b.md", "a.txt", "sub/c.MD", "sub/picture.png", ".git/d.md", "notes.xyz"):
         file = tmp_path / name
         file.parent.mkdir(exist_ok=True)
         file.write_text("text")
-    found = files_in([tmp_path, tmp_path / "b.md", tmp_path / "notes.rst"])
+    found = files_in([tmp_path, tmp_path / "b.md", tmp_path / "notes.xyz"])
     assert [str(file.relative_to(tmp_path)) for file in found] == [
         "a.txt",
         "b.md",
         "sub/c.MD",
-        "notes.rst",
+        "notes.xyz",
     ]
 
 

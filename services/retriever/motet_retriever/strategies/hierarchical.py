@@ -64,7 +64,7 @@ def _ranks(
     found: list[tuple[int, Found]] = []
     for passage in passages:
         path = _document(passage) if branch == "document" else _section(passage)
-        while path not in places and len(path) > 1 and branch == "section":
+        while path not in places and len(path) > 2:  # one without headings is no section above
             path = path[:-1]
         if path in places:
             rank, whole = places[path]
