@@ -10,8 +10,8 @@ What is done, in this order:
 4. `diversity`: maximal marginal relevance picks from them one by one.
 5. `per_document`: what is over the number is left out.
 6. `offset` and `limit` cut the page. Nothing above looks at either, so pages neither overlap nor
-   leave gaps. Past the candidates comes whatever else the branches find for the question, up to
-   `DEEPEST` each, under the same filter and number a document; the graph has no more to give.
+   leave gaps. Past the candidates comes whatever else the branches find for the question, as deep
+   as `DEPTHS`, under the same filter and number a document; the graph has no more to give.
 7. `expand`: the section or document around each passage of the page is read, under the principal.
 8. `reason` is written from what the branches said.
 
@@ -41,7 +41,7 @@ from motet_retriever.selection import age_days, capped, decayed, diversified
 from motet_retriever.strategies import FOLLOWING, STRATEGIES
 from motet_retriever.strategies.connected import WITHOUT
 from motet_retriever.strategies.retrieval import DATA_SOURCE, Caller, Resources, Retrieval
-from motet_retriever.strategies.single import deeper, single
+from motet_retriever.strategies.single import DEPTHS, deeper, single
 
 __all__ = ["Search"]
 
@@ -150,9 +150,13 @@ class Search:
         taken = Counter[str]()
         order = capped(candidates, request.per_document, taken)
         end = request.offset + request.limit
-        if len(order) <= end and not retrieval.exhausted and plan.strategy != "graph":
-            known = {each.id for each in candidates}
-            others = [each for each in await deeper(retrieval) if each.id not in known]
+        depths = () if plan.strategy == "graph" else DEPTHS
+        known = {each.id for each in candidates}
+        for depth in depths:
+            if len(order) > end or retrieval.exhausted:
+                break
+            others = [each for each in await deeper(retrieval, depth) if each.id not in known]
+            known.update(each.id for each in others)
             lowest = min((each.score for each in order), default=1.0)
             behind = [each.scored(each.score * lowest) for each in self._aged(request, others)]
             order += capped(behind, request.per_document, taken)

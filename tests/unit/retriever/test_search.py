@@ -13,6 +13,7 @@ from opentelemetry.trace import SpanKind
 from motet.errors import FaultError
 from motet.messages import STRATEGIES, FaultType, Passage, Principal, SearchRequest
 from motet.telemetry import names
+from motet_retriever import search as searching
 from motet_retriever.search import Search
 from motet_retriever.stores.port import HiddenError
 from motet_retriever.strategies import STRATEGIES as DONE
@@ -185,6 +186,12 @@ async def test_pages_have_no_gaps_and_no_repeats(
     how: dict[str, Any], options: dict[str, Any], limit: int, candidates: int
 ) -> None:
     """Whatever the page's size, and however few candidates the branches propose."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(searching, "DEPTHS", (14, 1000))
+        await _pages(how, options, limit, candidates)
+
+
+async def _pages(how: dict[str, Any], options: dict[str, Any], limit: int, candidates: int) -> None:
     shelf = await Shelf().fill(16)
     search = shelf.search(candidates=candidates)
     request = {**how, **options}

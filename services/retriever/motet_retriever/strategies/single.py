@@ -7,11 +7,11 @@ from dataclasses import replace
 from motet_retriever.fusion import Candidate
 from motet_retriever.strategies.retrieval import Retrieval
 
-__all__ = ["DEEPEST", "deeper", "single"]
+__all__ = ["DEPTHS", "deeper", "single"]
 
-DEEPEST = 1000
-"""Passages that each branch proposes to a page past the usual candidates: what offset and limit
-of a request reach at most."""
+DEPTHS = (200, 1000)
+"""Passages that each branch proposes to pages past the usual candidates, as far as they are needed.
+The last is what offset and limit of a request reach at most."""
 
 
 async def single(retrieval: Retrieval) -> list[Candidate]:
@@ -19,8 +19,8 @@ async def single(retrieval: Retrieval) -> list[Candidate]:
     return retrieval.fuse(await retrieval.search(await retrieval.probes([retrieval.question])))
 
 
-async def deeper(retrieval: Retrieval) -> list[Candidate]:
-    """The same, as deep as a request can page."""
+async def deeper(retrieval: Retrieval, depth: int) -> list[Candidate]:
+    """The same, with `depth` proposals of every branch."""
     probes = await retrieval.probes([retrieval.question])
-    rankings = await retrieval.search([replace(each, limit=DEEPEST) for each in probes])
+    rankings = await retrieval.search([replace(each, limit=depth) for each in probes])
     return retrieval.fuse(rankings)
