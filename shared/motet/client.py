@@ -230,9 +230,7 @@ class Motet:
             principal: On whose behalf.
         """
         task = f"{name}-{new_id()}"
-        return DirectCalls.together(
-            self._bus, self._caller, task, name=name, principal=principal
-        )
+        return DirectCalls.together(self._bus, self._caller, task, name=name, principal=principal)
 
     async def approvals(self, *, closed: bool = False) -> list[ApprovalRecord]:
         """The questions that wait for a person, the oldest first.

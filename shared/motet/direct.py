@@ -3,8 +3,8 @@
 Invariants:
 
 - Calls that belong together have one id in the place of a task's, and one trace with one root.
-- When whoever waits for them is cancelled, or ends with an error, so are they: those that run, those
-  that are queued, and all that they delegated.
+- When whoever waits for them is cancelled, or ends with an error, so are they: those that run,
+  those that are queued, and all that they delegated.
 - No events are written for them but the one that cancels.
 """
 
