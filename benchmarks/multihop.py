@@ -126,7 +126,7 @@ async def dense(data: Data, _stack: AsyncExitStack) -> Find:
     vectors = await model.embed([f"{each['title']}\n{each['text']}" for each in data.corpus])
 
     async def find(question: str) -> list[int]:
-        return _best(vectors @ (await model.embed([question]))[0])
+        return _best(vectors @ (await model.embed_queries([question]))[0])
 
     return find
 

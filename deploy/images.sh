@@ -15,6 +15,16 @@ if [[ -n $index ]]; then
     more+=(--build-arg "UV_DEFAULT_INDEX=$index" --build-arg "PIP_INDEX_URL=$index")
 fi
 
+# Weights that this machine has need not be fetched again, and some are only to be had from a hub or
+# by Maven's command, which a builder does not have.
+rm -rf deploy/weights
+for model in bge-small-en-v1.5 whisper-tiny.en; do
+    have=${MOTET_CACHE_DIR:-$HOME/.cache/motet}/models/$model
+    [[ -e $have/model.onnx || -e $have/model.bin ]] || continue
+    mkdir -p deploy/weights/models
+    cp -r "$have" deploy/weights/models/
+done
+
 build() { # build IMAGE ARGUMENT...
     local image=motet/$1:$version began=$SECONDS
     shift

@@ -21,3 +21,7 @@ class LetterEmbedder:
         counts = [[1 + text.lower().count(chr(97 + n)) for n in range(26)] for text in texts]
         vectors = np.array(counts, np.float32).reshape(-1, 26)
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+    async def embed_queries(self, texts: Sequence[str]) -> np.ndarray[Any, Any]:
+        """See `motet.models.Embedder`."""
+        return await self.embed(texts)

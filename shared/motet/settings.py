@@ -78,8 +78,8 @@ class Settings(ServiceSettings):
     """Seconds that one request to a model may take."""
     model_cache: bool = True
     """Whether answers of models are kept and reused for equal requests."""
-    embedding_model: str = "local:all-minilm-l6-v2"
-    """The embedding model as `provider:name`."""
+    embedding_model: str = "local:bge-small-en-v1.5"
+    """The embedding model as `provider:name`, such as `openai:text-embedding-3-small`."""
 
     data_dir: Path = Path("~/.local/share/motet")
     """Folder of everything that must survive a restart: streams, stores, spans."""

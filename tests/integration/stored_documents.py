@@ -17,7 +17,7 @@ from uuid import NAMESPACE_URL, uuid5
 import numpy as np
 
 from motet.errors import SetupError
-from motet.messages import DocumentInfo, Passage, now
+from motet.messages import ANYBODY, DocumentInfo, Passage, Principal, now
 from motet_retriever.stores.port import IndexedPassage
 from motet_retriever.stores.qdrant_edge import QdrantEdgeStore
 
@@ -36,20 +36,30 @@ DIMENSION = 8
 
 
 def version(
-    source: str, words: Sequence[str], name: str = "v1"
-) -> tuple[DocumentInfo, list[IndexedPassage]]:
-    """A document with a passage for each of `words`."""
+    source: str,
+    words: Sequence[str],
+    name: str = "v1",
+    *,
+    by: Principal = ANYBODY,
+    labels: tuple[str, ...] = (),
+    **described: Any,
+) -> tuple[Principal, DocumentInfo, list[IndexedPassage]]:
+    """What to put: a document with a passage for each of `words`; all are `described`."""
     passages = [
         IndexedPassage(
-            Passage(
-                id=str(uuid5(NAMESPACE_URL, f"{source} {name} {position}")),
-                source=source,
-                title=f"Title of {source}",
-                text=text,
-                section=("One", "Two"),
-                position=position,
-                start=position * 10,
-                end=position * 10 + len(text),
+            Passage.model_validate(
+                {
+                    "id": str(uuid5(NAMESPACE_URL, f"{source} {name} {position}")),
+                    "source": source,
+                    "title": f"Title of {source}",
+                    "text": text,
+                    "section": ("One", "Two"),
+                    "position": position,
+                    "start": position * 10,
+                    "end": position * 10 + len(text),
+                    "labels": labels,
+                    **described,
+                }
             ),
             text,
             unit(position),
@@ -65,8 +75,9 @@ def version(
         characters=100,
         passages=len(passages),
         ingested_at=now(),
+        labels=labels,
     )
-    return document, passages
+    return by, document, passages
 
 
 def unit(axis: int) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -95,7 +106,7 @@ async def put_and_die(path: Path) -> None:
     await store.put(*version("b", ["pear"]))
     await store.put(*version("b", ["plum"], "v2"))
     await store.put(*version("c", ["fig"]))
-    await store.delete(["c"])
+    await store.delete(ANYBODY, ["c"])
     signal.raise_signal(signal.SIGKILL)
 
 

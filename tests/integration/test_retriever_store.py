@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 import signal
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -19,9 +19,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from motet.errors import SetupError
+from motet.messages import ANYBODY
 from motet_retriever.stores.bm25 import BM25
 from motet_retriever.stores.port import Branch, IndexedPassage, PassageStore, Query
 from motet_retriever.stores.qdrant_edge import QdrantEdgeStore
+from tests.integration.store_access import AccessContract, FilterContract
 from tests.integration.stored_documents import (
     DIMENSION,
     open_edge,
@@ -36,20 +38,20 @@ from tests.integration.stored_documents import (
 
 async def texts(store: PassageStore, words: str, sources: tuple[str, ...] = ()) -> set[str]:
     """Texts of the passages that have one of `words`."""
-    found = await store.search(Query(limit=1000, words=words, sources=sources))
+    found = await store.search(Query(1000, ANYBODY, words=words, sources=sources))
     return {each.passage.text for each in found["sparse"]}
 
 
 async def everything(store: PassageStore) -> dict[str, set[str]]:
     """Texts of all passages by source, as the dense branch sees them."""
-    found = await store.search(Query(limit=10_000, vector=unit(0)))
+    found = await store.search(Query(10_000, ANYBODY, vector=unit(0)))
     by_source: dict[str, set[str]] = {}
-    for passage, _ in found["dense"]:
+    for passage, *_ in found["dense"]:
         by_source.setdefault(passage.source, set()).add(passage.text)
     return by_source
 
 
-class PassageStoreContract(ABC):
+class PassageStoreContract(AccessContract, FilterContract):
     """What the port promises."""
 
     @abstractmethod
@@ -62,31 +64,31 @@ class PassageStoreContract(ABC):
             yield store
 
     async def test_an_empty_store_finds_nothing(self, store: PassageStore) -> None:
-        assert await store.search(Query(limit=5, vector=unit(0), words="apple")) == {
+        assert await store.search(Query(5, ANYBODY, vector=unit(0), words="apple")) == {
             "dense": [],
             "sparse": [],
         }
-        assert await store.find(["a"]) == {}
-        assert await store.page(10, None) == ([], None)
-        assert await store.delete(["a"]) == {}
+        assert await store.find(ANYBODY, ["a"]) == {}
+        assert await store.page(ANYBODY, 10, None) == ([], None)
+        assert await store.delete(ANYBODY, ["a"]) == {}
 
     async def test_a_passage_comes_back_as_it_was(self, store: PassageStore) -> None:
-        document, passages = version("a", ["red apple", "green pear"])
-        await store.put(document, passages)
-        found = await store.search(Query(limit=1, vector=unit(1), words="apples"))
-        ((dense, cosine),) = found["dense"]
-        ((sparse, bm25),) = found["sparse"]
+        by, document, passages = version("a", ["red apple", "green pear"])
+        await store.put(by, document, passages)
+        found = await store.search(Query(1, ANYBODY, vector=unit(1), words="apples"))
+        ((dense, cosine, _),) = found["dense"]
+        ((sparse, bm25, _),) = found["sparse"]
         assert (dense, sparse) == (passages[1].passage, passages[0].passage)
         assert cosine == pytest.approx(1)
         assert bm25 > 0
-        assert await store.find(["a", "b"]) == {"a": document}
-        assert await store.page(10, None) == ([document], None)
+        assert await store.find(ANYBODY, ["a", "b"]) == {"a": document}
+        assert await store.page(ANYBODY, 10, None) == ([document], None)
 
     async def test_only_the_branches_that_are_asked(self, store: PassageStore) -> None:
         await store.put(*version("a", ["red apple"]))
         asked: dict[Branch, Query] = {
-            "dense": Query(limit=5, vector=unit(0)),
-            "sparse": Query(limit=5, words="apple"),
+            "dense": Query(5, ANYBODY, vector=unit(0)),
+            "sparse": Query(5, ANYBODY, words="apple"),
         }
         for branch, query in asked.items():
             assert {key: len(found) for key, found in (await store.search(query)).items()} == {
@@ -96,7 +98,7 @@ class PassageStoreContract(ABC):
     async def test_best_first_and_not_more_than_asked(self, store: PassageStore) -> None:
         await store.put(*version("a", ["apple", "apple pear", "apple pear fig", "fig"]))
         vector = (unit(2) * 0.8 + unit(1) * 0.6).astype(np.float32)
-        query = Query(limit=3, vector=vector, words="apple pear fig")
+        query = Query(3, ANYBODY, vector=vector, words="apple pear fig")
         found = await store.search(query)
         assert [each.passage.position for each in found["dense"][:2]] == [2, 1]
         assert found["sparse"][0].passage.position == 2
@@ -113,24 +115,24 @@ class PassageStoreContract(ABC):
 
     async def test_rare_words_weigh_more(self, store: PassageStore) -> None:
         await store.put(*version("a", ["common rare", *["common other"] * 20]))
-        found = await store.search(Query(limit=1, words="common rare"))
+        found = await store.search(Query(1, ANYBODY, words="common rare"))
         assert found["sparse"][0].passage.text == "common rare"
 
     async def test_within_sources(self, store: PassageStore) -> None:
         for source in ("a", "b", "c"):
             await store.put(*version(source, [f"apple {source}"]))
         assert await texts(store, "apple", ("a", "c", "nowhere")) == {"apple a", "apple c"}
-        found = await store.search(Query(limit=9, vector=unit(0), sources=("b",)))
+        found = await store.search(Query(9, ANYBODY, vector=unit(0), sources=("b",)))
         assert [each.passage.source for each in found["dense"]] == ["b"]
 
     async def test_put_replaces_all_of_a_document(self, store: PassageStore) -> None:
         await store.put(*version("a", ["old one", "old two", "old three"]))
         await store.put(*version("b", ["other"]))
-        new, passages = version("a", ["new one"], "v2")
-        await store.put(new, passages)
+        by, new, passages = version("a", ["new one"], "v2")
+        await store.put(by, new, passages)
         assert await everything(store) == {"a": {"new one"}, "b": {"other"}}
         assert await texts(store, "old") == set()
-        assert (await store.find(["a"]))["a"] == new
+        assert (await store.find(ANYBODY, ["a"]))["a"] == new
 
     async def test_put_again(self, store: PassageStore) -> None:
         for _ in range(2):
@@ -141,27 +143,27 @@ class PassageStoreContract(ABC):
         await store.put(*version("a", ["one"]))
         await store.put(*version("a", [], "v2"))
         assert await everything(store) == {}
-        assert (await store.find(["a"]))["a"].passages == 0
+        assert (await store.find(ANYBODY, ["a"]))["a"].passages == 0
 
     async def test_a_put_that_fails_leaves_the_version_before(self, store: PassageStore) -> None:
         await store.put(*version("a", ["old one", "old two"]))
         for source in ("a", "b"):
-            document, passages = version(source, ["new"] * 300, "v2")
+            by, document, passages = version(source, ["new"] * 300, "v2")
             broken = IndexedPassage(passages[-1].passage, "new", np.ones(3, np.float32))
             with pytest.raises(Exception, match="dim"):
-                await store.put(document, [*passages[:-1], broken])
+                await store.put(by, document, [*passages[:-1], broken])
         assert await everything(store) == {"a": {"old one", "old two"}}
         assert await texts(store, "new") == set()
-        assert set(await store.find(["a", "b"])) == {"a"}
+        assert set(await store.find(ANYBODY, ["a", "b"])) == {"a"}
 
     async def test_delete(self, store: PassageStore) -> None:
         for source in ("a", "b", "c"):
             await store.put(*version(source, [f"apple {source}", "pear"]))
-        assert await store.delete(["a", "c", "nowhere"]) == {"a": 2, "c": 2}
+        assert await store.delete(ANYBODY, ["a", "c", "nowhere"]) == {"a": 2, "c": 2}
         assert await everything(store) == {"b": {"apple b", "pear"}}
         assert await texts(store, "apple") == {"apple b"}
-        assert [each.source for each in (await store.page(9, None))[0]] == ["b"]
-        assert await store.delete(["a"]) == {}
+        assert [each.source for each in (await store.page(ANYBODY, 9, None))[0]] == ["b"]
+        assert await store.delete(ANYBODY, ["a"]) == {}
 
     async def test_pages(self, store: PassageStore) -> None:
         names = {f"source {number}" for number in range(7)}
@@ -170,7 +172,7 @@ class PassageStoreContract(ABC):
         seen: list[str] = []
         after: str | None = None
         while True:
-            documents, after = await store.page(3, after)
+            documents, after = await store.page(ANYBODY, 3, after)
             assert len(documents) <= 3
             seen += [document.source for document in documents]
             if after is None:
@@ -180,7 +182,7 @@ class PassageStoreContract(ABC):
 
     async def test_a_wrong_cursor(self, store: PassageStore) -> None:
         with pytest.raises(ValueError, match="UUID"):
-            await store.page(3, "nonsense")
+            await store.page(ANYBODY, 3, "nonsense")
 
     async def test_calls_at_once(self, store: PassageStore) -> None:
         async def replace(number: int) -> None:
@@ -210,11 +212,11 @@ class PassageStoreContract(ABC):
         async with await self.open(tmp_path) as store:
             await store.put(*version("a", ["apple", "pear"]))
             await store.put(*version("b", ["fig"]))
-            await store.delete(["b"])
+            await store.delete(ANYBODY, ["b"])
             await store.flush()
         async with await self.open(tmp_path) as store:
             assert await everything(store) == {"a": {"apple", "pear"}}
-            assert set(await store.find(["a", "b"])) == {"a"}
+            assert set(await store.find(ANYBODY, ["a", "b"])) == {"a"}
 
     async def test_close_twice(self, tmp_path: Path) -> None:
         store = await self.open(tmp_path)
@@ -245,7 +247,7 @@ class PassageStoreContract(ABC):
 
             @rule(sources=st.lists(st.sampled_from("abc"), unique=True, max_size=3))
             def delete(self, sources: list[str]) -> None:
-                removed = self.runner.run(self.store.delete(sources))
+                removed = self.runner.run(self.store.delete(ANYBODY, sources))
                 expected = {
                     each: len(self.model.pop(each)) for each in sources if each in self.model
                 }
@@ -263,7 +265,9 @@ class PassageStoreContract(ABC):
                 for source in "abc":
                     found = self.runner.run(texts(self.store, f"of{source}"))
                     assert found == self.model.get(source, set())
-                assert set(self.runner.run(self.store.find(list("abc")))) == set(self.model)
+                assert set(self.runner.run(self.store.find(ANYBODY, list("abc")))) == set(
+                    self.model
+                )
 
             def teardown(self) -> None:
                 self.runner.run(self.store.close())
@@ -282,13 +286,13 @@ class TestQdrantEdge(PassageStoreContract):
     async def test_bm25_is_the_formula(self, store: PassageStore) -> None:
         lengths = [1, 2, 3]  # words that are no stop words
         await store.put(*version("a", ["apple", "apple pear", "apple apple fig", "plum"]))
-        found = await store.search(Query(limit=5, words="apple"))
+        found = await store.search(Query(5, ANYBODY, words="apple"))
         k, b, average = 1.2, 0.75, BM25.avg_len
         rarity = math.log(1 + (4 - 3 + 0.5) / (3 + 0.5))
         for position, times in enumerate([1, 1, 2]):
             length = 1 - b + b * lengths[position] / average
             expected = rarity * times * (k + 1) / (times + k * length)
-            (score,) = (score for each, score in found["sparse"] if each.position == position)
+            (score,) = (score for each, score, _ in found["sparse"] if each.position == position)
             assert score == pytest.approx(expected, rel=1e-4)
 
     async def test_one_process_has_the_folder(self, store: PassageStore, tmp_path: Path) -> None:
@@ -305,6 +309,11 @@ class TestQdrantEdge(PassageStoreContract):
         with pytest.raises(SetupError, match=r"dimension 8.*9"):
             await QdrantEdgeStore.open(tmp_path, model="fake:m", dimension=9)
         await (await self.open(tmp_path)).close()
+
+    async def test_a_folder_of_an_earlier_version(self, tmp_path: Path) -> None:
+        (tmp_path / "store.json").write_text('{"format": 1, "embedding_model": "fake:m"}')
+        with pytest.raises(SetupError, match=r"format 1.*Remove the folder"):
+            await self.open(tmp_path)
 
     async def test_a_folder_that_cannot_be_made(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
@@ -326,7 +335,7 @@ class TestQdrantEdge(PassageStoreContract):
         assert await run_in_process(put_and_die, tmp_path) == -signal.SIGKILL
         async with await self.open(tmp_path) as store:
             assert await everything(store) == {"a": {"apple"}, "b": {"plum"}}
-            found = await store.search(Query(limit=1000, words="apple"))
+            found = await store.search(Query(1000, ANYBODY, words="apple"))
             assert len(found["sparse"]) == 300
 
     @pytest.mark.parametrize("step", range(8))
@@ -337,14 +346,14 @@ class TestQdrantEdge(PassageStoreContract):
         assert await run_in_process(replace_and_die, tmp_path, step) == -signal.SIGKILL
         async with await self.open(tmp_path) as store:
             seen = await everything(store)
-            known = await store.find(["a", "b"])
+            known = await store.find(ANYBODY, ["a", "b"])
             if step <= 3:  # the record says that the old one counts, and two batches of the new
                 assert seen == {"a": {"old one", "old two"}}
                 assert known["a"].fingerprint == "v1"
             else:
                 assert seen == {"a": {"new"}}
                 assert known["a"].fingerprint == "v2"
-                found = await store.search(Query(limit=1000, words="new"))
+                found = await store.search(Query(1000, ANYBODY, words="new"))
                 assert len(found["sparse"]) == 300
             assert "b" not in known
             await store.put(*version("a", ["newest"], "v3"))
@@ -354,7 +363,7 @@ class TestQdrantEdge(PassageStoreContract):
         async with await self.open(tmp_path) as store:
             for number in range(8):
                 await store.put(*version("a", [f"secret{number} word"] * 300, f"v{number}"))
-            await store.delete(["a"])
+            await store.delete(ANYBODY, ["a"])
             await store.put(*version("b", ["apple"]))
         async with await self.open(tmp_path) as store:
             assert await everything(store) == {"b": {"apple"}}

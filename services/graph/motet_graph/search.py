@@ -52,7 +52,7 @@ class Search:
         }
         with self._tracer.span(names.retrieval(DATA_SOURCE), SpanKind.CLIENT, attributes) as span:
             graph = await self._atlas.current()
-            (vector,) = await self._embedder.embed([request.query])
+            (vector,) = await self._embedder.embed_queries([request.query])
             if graph.passages and graph.passage_vectors.shape[1] != len(vector):
                 raise FaultError.of(
                     FaultType.INTERNAL,

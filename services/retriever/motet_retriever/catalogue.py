@@ -9,24 +9,29 @@ from motet.messages import (
     DocumentsRequest,
     DocumentsResult,
     FaultType,
+    Principal,
 )
 from motet_retriever.stores.port import PassageStore
 
 __all__ = ["delete_documents", "list_documents"]
 
 
-async def list_documents(store: PassageStore, request: DocumentsRequest) -> DocumentsResult:
-    """A page of all documents, or those that the request names, in its order.
+async def list_documents(
+    store: PassageStore, principal: Principal, request: DocumentsRequest
+) -> DocumentsResult:
+    """A page of all documents that the principal sees, or of those that the request names.
+
+    The latter come in the order of the request.
 
     Raises:
         FaultError: `invalid_input` when `after` does not come from a page.
     """
     if request.sources:
-        found = await store.find(request.sources)
+        found = await store.find(principal, request.sources)
         named = dict.fromkeys(request.sources)
         return DocumentsResult(documents=tuple(found[each] for each in named if each in found))
     try:
-        documents, following = await store.page(request.limit, request.after)
+        documents, following = await store.page(principal, request.limit, request.after)
     except ValueError:
         raise FaultError.of(
             FaultType.INVALID_INPUT,
@@ -36,9 +41,11 @@ async def list_documents(store: PassageStore, request: DocumentsRequest) -> Docu
     return DocumentsResult(documents=tuple(documents), next=following)
 
 
-async def delete_documents(store: PassageStore, request: DeleteRequest) -> DeleteResult:
+async def delete_documents(
+    store: PassageStore, principal: Principal, request: DeleteRequest
+) -> DeleteResult:
     """Removes the documents for good: what is reported as deleted stays so after loss of power."""
-    removed = await store.delete(request.sources)
+    removed = await store.delete(principal, request.sources)
     await store.flush()
     return DeleteResult(
         items=tuple(

@@ -40,14 +40,15 @@ class Fusion:
         passages: dict[str, Passage] = {}
         said: dict[str, list[BranchScore]] = {}
         for branch, found in branches.items():
-            for rank, (passage, score) in enumerate(found, start=1):
+            for rank, (passage, score, _) in enumerate(found, start=1):
                 passages[passage.id] = passage
                 said.setdefault(passage.id, []).append(
                     BranchScore(branch=branch, rank=rank, score=score)
                 )
-        weights = self.weights if len(branches) > 1 else dict.fromkeys(branches, 1.0)
+        one = len(branches) < 2
+        weights: dict[str, float] = {each: 1.0 if one else self.weights[each] for each in branches}
 
-        def total(ranks: Iterable[tuple[Branch, int]]) -> float:
+        def total(ranks: Iterable[tuple[str, int]]) -> float:
             return sum(weights[branch] / (self.k + rank) for branch, rank in ranks)
 
         most = total((branch, 1) for branch in branches)

@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import numpy as np
 
 from motet.errors import FaultError
-from motet.messages import Document, DocumentInfo, IngestResult, TimedText
+from motet.messages import Document, DocumentInfo, IngestResult, Principal, TimedText
 from motet.models import Embedder
 from motet_retriever.chunking import Chunking
 from motet_retriever.documents import (
@@ -32,7 +32,7 @@ from motet_retriever.documents import (
     prepare,
     read,
 )
-from motet_retriever.stores.port import IndexedPassage, PassageStore, Vector
+from motet_retriever.stores.port import HiddenError, IndexedPassage, PassageStore, Vector
 from motet_retriever.worker import Worker
 
 __all__ = ["Connect", "Ingestion"]
@@ -71,6 +71,7 @@ class Ingestion:
 
     async def ingest(
         self,
+        principal: Principal,
         documents: Sequence[Document],
         sources: Sources,
         *,
@@ -81,6 +82,7 @@ class Ingestion:
         """Stores what is new or changed.
 
         Args:
+            principal: On whose behalf; the documents belong to its tenant.
             documents: What to store.
             sources: Where their content is had.
             connect: Hands documents to the knowledge graph; None where there is none.
@@ -90,8 +92,8 @@ class Ingestion:
         Raises:
             FaultError: From the embedding model, the object store, or `check`.
         """
-        known = await self._store.find([document.source for document in documents])
-        run = _Run(known, connect)
+        known = await self._store.find(principal, [document.source for document in documents])
+        run = _Run(principal, known, connect)
         for document in documents:
             check()
             if run.is_waiting(document.source):  # the earlier one of the same source comes first
@@ -140,9 +142,13 @@ class Ingestion:
                     prepared.passages, words[first:last], vectors[first:last], strict=True
                 )
             ]
-            await self._store.put(prepared.info, passages)
-            run.was_stored(place, prepared.info)
             first = last
+            try:
+                await self._store.put(run.principal, prepared.info, passages)
+            except HiddenError:
+                run.was_hidden(place, prepared.info.source)
+            else:
+                run.was_stored(place, prepared.info)
 
     async def _embedded(self, texts: Sequence[str], check: Callable[[], None]) -> Vector:
         parts: list[Vector] = [np.empty((0, self._embedder.dimension), np.float32)]
@@ -155,7 +161,10 @@ class Ingestion:
 class _Run:
     """One request under way."""
 
-    def __init__(self, known: dict[str, DocumentInfo], connect: Connect | None) -> None:
+    def __init__(
+        self, principal: Principal, known: dict[str, DocumentInfo], connect: Connect | None
+    ) -> None:
+        self.principal = principal
         self.known = known
         self._connect = connect
         self._refused = ""
@@ -205,6 +214,13 @@ class _Run:
 
     def was_unchanged(self, info: DocumentInfo) -> None:
         self.items.append(Item(source=info.source, status="unchanged", passages=info.passages))
+
+    def was_hidden(self, place: int, source: str) -> None:
+        reason = (
+            "There is a document of this source that you do not see, so you cannot replace it. "
+            "Take another source, or ask somebody who sees it."
+        )
+        self.items[place] = Item(source=source, status="failed", passages=0, reason=reason)
 
     def was_stored(self, place: int, info: DocumentInfo) -> None:
         self.items[place] = Item(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from opentelemetry.trace import SpanKind
 
-from motet.messages import SearchRequest, SearchResult
+from motet.messages import Principal, SearchRequest, SearchResult
 from motet.models import Embedder
 from motet.telemetry import Tracer, names
 from motet_retriever.fusion import Fusion
@@ -40,8 +40,8 @@ class Search:
         self._candidates = candidates
         self._record_content = record_content
 
-    async def search(self, request: SearchRequest) -> SearchResult:
-        """The passages that answer `request`, best first.
+    async def search(self, principal: Principal, request: SearchRequest) -> SearchResult:
+        """The passages that answer `request` and that the principal sees, best first.
 
         Raises:
             FaultError: The embedding model failed.
@@ -54,21 +54,23 @@ class Search:
             names.GEN_AI_RETRIEVAL_QUERY: request.query if self._record_content else None,
         }
         with self._tracer.span(names.retrieval(DATA_SOURCE), SpanKind.CLIENT, attributes) as span:
-            branches = await self._store.search(await self._query(request))
+            branches = await self._store.search(await self._query(principal, request))
             passages = self._fusion.fuse(branches, request.limit)
             span.set_attribute(names.PASSAGES, len(passages))
             span.set_attribute(names.BRANCH, list(branches))
         return SearchResult(passages=tuple(passages))
 
-    async def _query(self, request: SearchRequest) -> Query:
+    async def _query(self, principal: Principal, request: SearchRequest) -> Query:
         vector = None
         if request.mode != "sparse":
-            vector = (await self._embedder.embed([request.query]))[0]
+            vector = (await self._embedder.embed_queries([request.query]))[0]
         return Query(
             limit=max(request.limit, self._candidates)
-            if request.mode == "hybrid"
+            if request.mode in (None, "hybrid")
             else request.limit,
+            principal=principal,
             vector=vector,
             words=None if request.mode == "dense" else request.query,
             sources=request.sources,
+            where=request.filter,
         )

@@ -49,9 +49,9 @@ def declare(agent: Agent) -> None:
 
     @agent.skill("search", SEARCH, examples=SEARCH_EXAMPLES, typical_s=0.1)
     async def search(
-        request: SearchRequest, _call: Call, searching: Annotated[Search, Context("search")]
+        request: SearchRequest, call: Call, searching: Annotated[Search, Context("search")]
     ) -> SearchResult:
-        return await searching.search(request)
+        return await searching.search(call.principal, request)
 
     @agent.skill(
         "ingest",
@@ -68,6 +68,7 @@ def declare(agent: Agent) -> None:
             await call.event(f"{done} of {total} documents ingested", done=done, total=total)
 
         return await ingestion.ingest(
+            call.principal,
             request.documents,
             neighbours.sources(call),
             connect=neighbours.connect(call),
@@ -77,9 +78,9 @@ def declare(agent: Agent) -> None:
 
     @agent.skill("documents", "Lists the documents that are findable.", plannable=False)
     async def documents(
-        request: DocumentsRequest, _call: Call, store: Annotated[PassageStore, Context()]
+        request: DocumentsRequest, call: Call, store: Annotated[PassageStore, Context()]
     ) -> DocumentsResult:
-        return await list_documents(store, request)
+        return await list_documents(store, call.principal, request)
 
     @agent.skill(
         "delete",
@@ -91,4 +92,4 @@ def declare(agent: Agent) -> None:
         request: DeleteRequest, call: Call, store: Annotated[PassageStore, Context()]
     ) -> DeleteResult:
         await neighbours.forget(call, request.sources)
-        return await delete_documents(store, request)
+        return await delete_documents(store, call.principal, request)

@@ -1,4 +1,4 @@
-"""The response cache: answers of models on disk, shared by the processes of one machine.
+"""The response cache: what models gave, on disk, shared by the processes of one machine.
 
 Invariants:
 
@@ -21,17 +21,20 @@ import logging
 import sqlite3
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ResponseCache", "request_key"]
+__all__ = ["DiskCache", "ResponseCache", "request_key"]
 
 _MAX_BYTES = 256 << 20
+_AT_ONCE = 500
+"""Keys that one statement names; SQLite takes some thousand."""
 _BUSY_TIMEOUT_S = 2.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (
     key TEXT PRIMARY KEY,
-    answer TEXT NOT NULL,
+    answer BLOB NOT NULL,
     used_at REAL NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS answers_used_at ON answers (used_at);
@@ -46,27 +49,28 @@ def request_key(**parts: Any) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-class ResponseCache:
-    """Answers by key."""
+class DiskCache:
+    """Values by key; `get` leaves out what is not there, or cannot be read now."""
 
-    def __init__(self, folder: Path, *, max_bytes: int = _MAX_BYTES) -> None:
-        self._path = folder / "answers.sqlite3"
+    def __init__(self, path: Path, *, max_bytes: int = _MAX_BYTES) -> None:
+        """`path` is the file; its folder is made with it."""
+        self._path = path
         self._max_bytes = max_bytes
         self._connection: sqlite3.Connection | None = None
         self._lock = threading.Lock()
 
-    async def get(self, key: str) -> str | None:
-        """The answer to an equal request, or None."""
+    async def get(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """Those of the values that are there."""
         try:
-            return await asyncio.to_thread(self._get, key)
+            return await asyncio.to_thread(self._get, keys)
         except (sqlite3.Error, OSError) as error:
             _log.warning("The response cache %s cannot be read: %s", self._path, error)
-            return None
+            return {}
 
-    async def put(self, key: str, answer: str) -> None:
-        """Keeps an answer."""
+    async def put(self, values: Mapping[str, bytes]) -> None:
+        """Keeps values."""
         try:
-            await asyncio.to_thread(self._put, key, answer)
+            await asyncio.to_thread(self._put, values)
         except (sqlite3.Error, OSError) as error:
             _log.warning("The response cache %s cannot be written: %s", self._path, error)
 
@@ -77,17 +81,27 @@ class ResponseCache:
                 self._connection.close()
                 self._connection = None
 
-    def _get(self, key: str) -> str | None:
+    def _get(self, keys: Sequence[str]) -> dict[str, bytes]:
+        found: dict[str, bytes] = {}
         with self._lock, self._connected() as connection:
-            row = connection.execute(
-                "UPDATE answers SET used_at = ? WHERE key = ? RETURNING answer", (time.time(), key)
-            ).fetchone()
-        return None if row is None else str(row[0])
+            for first in range(0, len(keys), _AT_ONCE):
+                some = keys[first : first + _AT_ONCE]
+                marks = ",".join("?" * len(some))
+                found.update(
+                    connection.execute(
+                        "UPDATE answers SET used_at = ? "  # noqa: S608  # only marks are put in
+                        f"WHERE key IN ({marks}) RETURNING key, answer",
+                        (time.time(), *some),
+                    ).fetchall()
+                )
+        return found
 
-    def _put(self, key: str, answer: str) -> None:
+    def _put(self, values: Mapping[str, bytes]) -> None:
+        now = time.time()
         with self._lock, self._connected() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", (key, answer, time.time())
+            connection.executemany(
+                "INSERT OR REPLACE INTO answers VALUES (?, ?, ?)",
+                [(key, value, now) for key, value in values.items()],
             )
             if self._bytes_used(connection) > self._max_bytes:
                 connection.execute(
@@ -119,3 +133,23 @@ class ResponseCache:
             for name in ("page_count", "freelist_count", "page_size")
         )
         return int((pages - free) * size)
+
+
+class ResponseCache:
+    """Answers by key."""
+
+    def __init__(self, folder: Path, *, max_bytes: int = _MAX_BYTES) -> None:
+        self._disk = DiskCache(folder / "answers.sqlite3", max_bytes=max_bytes)
+
+    async def get(self, key: str) -> str | None:
+        """The answer to an equal request, or None."""
+        found = await self._disk.get([key])
+        return found[key].decode() if key in found else None
+
+    async def put(self, key: str, answer: str) -> None:
+        """Keeps an answer."""
+        await self._disk.put({key: answer.encode()})
+
+    def close(self) -> None:
+        """Ends the connection; the next operation opens another."""
+        self._disk.close()

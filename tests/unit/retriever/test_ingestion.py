@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from motet.errors import FaultError
-from motet.messages import BlobRef, Document, FaultType, Transcript, TranscriptSegment
+from motet.messages import ANYBODY, BlobRef, Document, FaultType, Transcript, TranscriptSegment
 from motet_retriever.chunking import Chunking
 from motet_retriever.documents import PreparedDocument, Sources
 from motet_retriever.ingestion import GROUP, Ingestion
@@ -32,12 +32,12 @@ def texts(**by_source: str) -> list[Document]:
 
 
 async def outcome(ingestion: Ingestion, documents: Sequence[Document]) -> list[tuple[str, str]]:
-    result = await ingestion.ingest(documents, Sources(no_blobs))
+    result = await ingestion.ingest(ANYBODY, documents, Sources(no_blobs))
     return [(item.source, item.status) for item in result.items]
 
 
 async def sources_with(store: PassageStore, word: str) -> set[str]:
-    found = await store.search(Query(limit=100, words=word))
+    found = await store.search(Query(limit=100, principal=ANYBODY, words=word))
     return {each.passage.source for each in found["sparse"]}
 
 
@@ -64,7 +64,7 @@ async def test_one_that_cannot_be_read_stops_no_other(
         Document(source="missing", blob=missing),
         *texts(large="x" * 2000, b="Bananas."),
     ]
-    result = await ingestion.ingest(documents, Sources(no_blobs))
+    result = await ingestion.ingest(ANYBODY, documents, Sources(no_blobs))
     assert [(item.source, item.status, item.passages, item.reason) for item in result.items] == [
         ("a", "added", 1, None),
         ("empty", "failed", 0, "It has no text."),
@@ -77,7 +77,7 @@ async def test_one_that_cannot_be_read_stops_no_other(
         ),
         ("b", "added", 1, None),
     ]
-    assert set(await store.find(["a", "empty", "missing", "large", "b"])) == {"a", "b"}
+    assert set(await store.find(ANYBODY, ["a", "empty", "missing", "large", "b"])) == {"a", "b"}
 
 
 async def test_one_that_becomes_unreadable_stays_as_it_was(
@@ -108,14 +108,16 @@ async def test_of_the_same_source_the_later_stays(
 
 async def test_passages_are_embedded_together(ingestion: Ingestion, embedder: Any) -> None:
     documents = [Document(source=str(n), text=f"Number {n}.") for n in range(2 * GROUP + 10)]
-    await ingestion.ingest(documents, Sources(no_blobs))
+    await ingestion.ingest(ANYBODY, documents, Sources(no_blobs))
     assert [len(asked) for asked in embedder.asked] == [GROUP, GROUP, 10]
 
 
 async def test_a_large_document_is_embedded_in_parts(store: PassageStore, embedder: Any) -> None:
     ingestion = Ingestion(store, embedder, Chunking(16, 0), max_document_bytes=1 << 20)
     text = "".join(f"Sentence number {n} of this large document is here.\n" for n in range(300))
-    (item,) = (await ingestion.ingest([Document(source="a", text=text)], Sources(no_blobs))).items
+    (item,) = (
+        await ingestion.ingest(ANYBODY, [Document(source="a", text=text)], Sources(no_blobs))
+    ).items
     assert item.passages > GROUP
     assert sum(len(asked) for asked in embedder.asked) == item.passages
     assert max(len(asked) for asked in embedder.asked) <= GROUP
@@ -129,7 +131,7 @@ async def test_progress_is_told(ingestion: Ingestion) -> None:
         told.append(done)
 
     documents = [Document(source=str(n), text=f"Number {n}.") for n in range(2 * GROUP + 1)]
-    await ingestion.ingest(documents, Sources(no_blobs), progress=progress)
+    await ingestion.ingest(ANYBODY, documents, Sources(no_blobs), progress=progress)
     assert told == [GROUP, 2 * GROUP]
 
 
@@ -146,7 +148,7 @@ async def test_what_was_stored_before_a_stop_is_unchanged_after(
             raise FaultError.of(FaultType.CANCELLED, "stop")
 
     with pytest.raises(FaultError, match="stop"):
-        await ingestion.ingest(documents, Sources(no_blobs), check=check)
+        await ingestion.ingest(ANYBODY, documents, Sources(no_blobs), check=check)
     statuses = [status for _, status in await outcome(ingestion, documents)]
     assert statuses == ["unchanged"] * GROUP + ["added"] * GROUP
 
@@ -161,7 +163,7 @@ async def test_a_model_that_fails_ends_the_call(
 
     monkeypatch.setattr(embedder, "embed", fail)
     with pytest.raises(FaultError, match="no model"):
-        await ingestion.ingest(texts(a="Bananas."), Sources(no_blobs))
+        await ingestion.ingest(ANYBODY, texts(a="Bananas."), Sources(no_blobs))
     assert await sources_with(store, "apples") == {"a"}
 
 
@@ -173,7 +175,7 @@ async def test_blobs_are_fetched(ingestion: Ingestion, store: PassageStore) -> N
         return data
 
     ref = BlobRef(name="b", size=len(data), sha256=hashlib.sha256(data).hexdigest())
-    result = await ingestion.ingest([Document(source="a", blob=ref)], Sources(fetch))
+    result = await ingestion.ingest(ANYBODY, [Document(source="a", blob=ref)], Sources(fetch))
     assert [item.status for item in result.items] == ["added"]
     assert await sources_with(store, "figs") == {"a"}
 
@@ -205,9 +207,9 @@ async def test_passages_of_a_recording_know_their_seconds(
     ingestion: Ingestion, store: PassageStore
 ) -> None:
     ear = Ear("Apples are red, they say, and round too.", "Bananas are long and yellow, he adds.")
-    result = await ingestion.ingest(recording(), Sources(no_blobs, ear))
+    result = await ingestion.ingest(ANYBODY, recording(), Sources(no_blobs, ear))
     assert [item.status for item in result.items] == ["added"]
-    (found,) = (await store.search(Query(limit=1, words="bananas")))["sparse"]
+    (found,) = (await store.search(Query(limit=1, principal=ANYBODY, words="bananas")))["sparse"]
     assert found.passage.start_s == 10.0
     assert found.passage.end_s == 15.0
 
@@ -215,7 +217,7 @@ async def test_passages_of_a_recording_know_their_seconds(
 async def test_an_unchanged_recording_is_not_heard_again(ingestion: Ingestion) -> None:
     ear = Ear("Apples.")
     for status in ("added", "unchanged"):
-        result = await ingestion.ingest(recording(), Sources(no_blobs, ear))
+        result = await ingestion.ingest(ANYBODY, recording(), Sources(no_blobs, ear))
         assert [item.status for item in result.items] == [status]
     assert ear.heard == 1
 
@@ -226,7 +228,7 @@ async def test_an_unchanged_recording_is_not_heard_again(ingestion: Ingestion) -
 async def test_a_recording_without_words_is_reported(
     ingestion: Ingestion, ear: Ear | None, reason: str
 ) -> None:
-    (item,) = (await ingestion.ingest(recording(), Sources(no_blobs, ear))).items
+    (item,) = (await ingestion.ingest(ANYBODY, recording(), Sources(no_blobs, ear))).items
     assert item.status == "failed"
     assert reason in (item.reason or "")
 
@@ -238,9 +240,9 @@ async def test_a_recording_that_cannot_be_heard(ingestion: Ingestion, retryable:
 
     if retryable:
         with pytest.raises(FaultError, match="no sounds"):
-            await ingestion.ingest(recording(), Sources(no_blobs, fail))
+            await ingestion.ingest(ANYBODY, recording(), Sources(no_blobs, fail))
     else:
-        (item,) = (await ingestion.ingest(recording(), Sources(no_blobs, fail))).items
+        (item,) = (await ingestion.ingest(ANYBODY, recording(), Sources(no_blobs, fail))).items
         assert item.reason == "These are no sounds."
 
 
@@ -258,7 +260,7 @@ class Graph:
 
 
 async def connected(ingestion: Ingestion, graph: Graph | None, **documents: str) -> list[str]:
-    result = await ingestion.ingest(texts(**documents), Sources(no_blobs), connect=graph)
+    result = await ingestion.ingest(ANYBODY, texts(**documents), Sources(no_blobs), connect=graph)
     return [item.status for item in result.items]
 
 
@@ -284,7 +286,7 @@ async def test_what_the_graph_refuses_is_stored_and_offered_again(
     ingestion: Ingestion, store: PassageStore
 ) -> None:
     graph = Graph(FaultError.of(FaultType.UNAVAILABLE, "The graph is full."))
-    result = await ingestion.ingest(texts(a="Apples."), Sources(no_blobs), connect=graph)
+    result = await ingestion.ingest(ANYBODY, texts(a="Apples."), Sources(no_blobs), connect=graph)
     assert [item.status for item in result.items] == ["added"]
     assert "The graph is full." in (result.items[0].reason or "")
     assert await sources_with(store, "apples") == {"a"}

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind
 
 from motet.errors import FaultError
-from motet.messages import BlobRef, Document, FaultType, SearchRequest
+from motet.messages import ANYBODY, BlobRef, Document, FaultType, SearchRequest
 from motet.settings import Settings
 from motet.telemetry import names, setup
 from motet_retriever.chunking import Chunking
@@ -46,7 +46,7 @@ async def make_search(
         Document(source=source, media_type="text/markdown", text=text)
         for source, text in DOCUMENTS.items()
     ]
-    await ingestion.ingest(documents, Sources(no_blobs))
+    await ingestion.ingest(ANYBODY, documents, Sources(no_blobs))
     await ingestion.close()
     telemetry = setup("retriever", Settings(), exporters=[exporter])
 
@@ -59,7 +59,7 @@ async def make_search(
 
 async def test_hybrid(make_search: Callable[..., Search]) -> None:
     result = await make_search().search(
-        SearchRequest(query="the price of apples in euros", limit=2)
+        ANYBODY, SearchRequest(query="the price of apples in euros", limit=2)
     )
     first, second = result.passages
     assert first.source == "fruit.md"
@@ -74,7 +74,7 @@ async def test_one_branch(make_search: Callable[..., Search]) -> None:
     search = make_search()
     for mode, others in (("dense", {"stone.md", "tree.md"}), ("sparse", set[str]())):
         request = SearchRequest.model_validate({"query": "apples", "mode": mode, "limit": 10})
-        passages = (await search.search(request)).passages
+        passages = (await search.search(ANYBODY, request)).passages
         assert passages[0].source == "fruit.md"
         assert {each.branch for passage in passages for each in passage.branches} == {mode}
         assert {each.source for each in passages} == {"fruit.md"} | others
@@ -83,14 +83,18 @@ async def test_one_branch(make_search: Callable[..., Search]) -> None:
 async def test_sources_and_limit(make_search: Callable[..., Search]) -> None:
     search = make_search()
     within = SearchRequest(query="apples", sources=("stone.md", "tree.md"))
-    assert {each.source for each in (await search.search(within)).passages} == set(within.sources)
-    assert len((await search.search(SearchRequest(query="apples", limit=1))).passages) == 1
+    assert {each.source for each in (await search.search(ANYBODY, within)).passages} == set(
+        within.sources
+    )
+    assert len((await search.search(ANYBODY, SearchRequest(query="apples", limit=1))).passages) == 1
 
 
 async def test_stop_words_alone(make_search: Callable[..., Search]) -> None:
     search = make_search()
-    assert (await search.search(SearchRequest(query="the of", mode="sparse"))).passages == ()
-    assert (await search.search(SearchRequest(query="the of"))).passages
+    assert (
+        await search.search(ANYBODY, SearchRequest(query="the of", mode="sparse"))
+    ).passages == ()
+    assert (await search.search(ANYBODY, SearchRequest(query="the of"))).passages
 
 
 def one_span(exporter: InMemorySpanExporter) -> tuple[ReadableSpan, dict[str, Any]]:
@@ -100,7 +104,7 @@ def one_span(exporter: InMemorySpanExporter) -> tuple[ReadableSpan, dict[str, An
 
 
 async def test_the_span(make_search: Callable[..., Search], exporter: InMemorySpanExporter) -> None:
-    await make_search().search(SearchRequest(query="apples", limit=3))
+    await make_search().search(ANYBODY, SearchRequest(query="apples", limit=3))
     span, attributes = one_span(exporter)
     assert (span.name, span.kind) == ("retrieval documents", SpanKind.CLIENT)
     assert attributes == {
@@ -117,7 +121,7 @@ async def test_contents_are_recorded_when_asked_for(
     make_search: Callable[..., Search], exporter: InMemorySpanExporter
 ) -> None:
     search = make_search(record_content=True)
-    await search.search(SearchRequest(query="apples", mode="sparse"))
+    await search.search(ANYBODY, SearchRequest(query="apples", mode="sparse"))
     _, attributes = one_span(exporter)
     assert attributes[names.GEN_AI_RETRIEVAL_QUERY] == "apples"
     assert names.GEN_AI_REQUEST_MODEL not in attributes
@@ -134,5 +138,5 @@ async def test_a_fault_marks_the_span(
 
     monkeypatch.setattr(embedder, "embed", fail)
     with pytest.raises(FaultError):
-        await make_search().search(SearchRequest(query="apples"))
+        await make_search().search(ANYBODY, SearchRequest(query="apples"))
     assert one_span(exporter)[1][names.ERROR_TYPE] == "model_failed"

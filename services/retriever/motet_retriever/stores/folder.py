@@ -70,6 +70,12 @@ class StoreFolder:
                 f"{file} is damaged ({error}). Restore it, or remove the folder {self.path} and "
                 "ingest the documents again."
             ) from None
+        if there.get("format") != made_by["format"]:
+            raise SetupError(
+                f"The passage store {self.path} has format {there.get('format')!r}, and this "
+                f"version of the retriever works with {made_by['format']!r}. Remove the folder "
+                "and ingest the documents again."
+            )
         different = [
             f"{name} {there.get(name)!r}, and this process works with {value!r}"
             for name, value in made_by.items()

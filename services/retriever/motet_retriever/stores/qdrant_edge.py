@@ -13,6 +13,7 @@ Invariants:
 - A record names the version of its document that counts. Passages of others may be there only while
   the record's state is `writing`, and are removed before the next operation, at the latest when
   the folder is opened again: what is read is always settled.
+- Whatever is read for a principal is asked for with `seen_by` in the engine's own query.
 - The dense search is exact. The engine holds Python's global lock while it works, and an
   approximate index takes it seconds to build, so none is built; see the decision.
 """
@@ -20,18 +21,40 @@ Invariants:
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, ParamSpec, TypeVar
-from uuid import UUID, uuid5
+from typing import Any, ParamSpec, TypeVar, cast
+from uuid import UUID
 
+import numpy as np
 import qdrant_edge as qdrant
 from typing_extensions import override
 
-from motet.messages import DocumentInfo, Passage
+from motet.messages import DocumentInfo, Filter, Passage, Principal
 from motet_retriever.stores.bm25 import bm25
+from motet_retriever.stores.edge_terms import EdgeTerms
 from motet_retriever.stores.folder import StoreFolder
-from motet_retriever.stores.port import Branch, Found, IndexedPassage, PassageStore, Query
+from motet_retriever.stores.port import (
+    Branch,
+    Found,
+    HiddenError,
+    IndexedPassage,
+    PassageStore,
+    Query,
+)
+from motet_retriever.stores.qdrant_filters import translate
+from motet_retriever.stores.qdrant_payload import (
+    INDEXED,
+    PASSAGE,
+    document_id,
+    finders,
+    passage_of,
+    passage_payload,
+    point_id,
+    seen_by,
+    sees,
+)
 from motet_retriever.worker import Worker
 
 __all__ = ["QdrantEdgeStore"]
@@ -39,17 +62,44 @@ __all__ = ["QdrantEdgeStore"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
-FORMAT = 1
+FORMAT = 2
 """Version of everything here that decides what is in the folder."""
-
-RECORDS = UUID("0b6e7f0a-5d0e-4c57-9c0d-6a3c5f1d2e47")
-"""Namespace of the ids of records, which are made from sources."""
 
 BATCH = 256
 """Passages written at once: some 5 ms in which nothing else runs."""
 
 NO_INDEX_BELOW_KB = 1 << 31
 """Never: with an index, the engine's upkeep would stop the process for seconds."""
+
+WRITING = "writing"
+"""State of a record whose document may have passages that do not count."""
+
+TERMS = EdgeTerms()
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """What is known of a document."""
+
+    id: str
+    """Of the document, and of the record's point."""
+    tenant: str
+    document: DocumentInfo | None
+    """None where no version counts."""
+    version: int
+    """Of the passages that count; versions of a document grow."""
+
+    def point(self, state: str) -> qdrant.Point:
+        info = self.document
+        payload = {
+            "to": [] if info is None else finders(["record"], self.tenant, info.labels),
+            "record": self.id,
+            "tenant": self.tenant,
+            "state": state,
+            "version": self.version,
+            "info": None if info is None else info.model_dump_json(),
+        }
+        return qdrant.Point(UUID(self.id), {}, payload)
 
 
 class QdrantEdgeStore(PassageStore):
@@ -89,24 +139,39 @@ class QdrantEdgeStore(PassageStore):
             raise
 
     @override
-    async def put(self, document: DocumentInfo, passages: Sequence[IndexedPassage]) -> None:
-        await self._step(self._put, document, passages)
+    async def put(
+        self, principal: Principal, document: DocumentInfo, passages: Sequence[IndexedPassage]
+    ) -> None:
+        await self._step(self._put, principal, document, passages)
 
     @override
-    async def delete(self, sources: Sequence[str]) -> dict[str, int]:
-        return await self._step(self._delete, sources)
+    async def delete(self, principal: Principal, sources: Sequence[str]) -> dict[str, int]:
+        return await self._step(self._delete, principal, sources)
 
     @override
-    async def find(self, sources: Sequence[str]) -> dict[str, DocumentInfo]:
-        return await self._step(self._find, sources)
+    async def find(self, principal: Principal, sources: Sequence[str]) -> dict[str, DocumentInfo]:
+        return await self._step(self._find, principal, sources)
 
     @override
-    async def page(self, limit: int, after: str | None) -> tuple[list[DocumentInfo], str | None]:
-        return await self._step(self._page, limit, None if after is None else UUID(after))
+    async def page(
+        self, principal: Principal, limit: int, after: str | None
+    ) -> tuple[list[DocumentInfo], str | None]:
+        cursor = None if after is None else UUID(after)
+        return await self._step(self._page, principal, limit, cursor)
 
     @override
     async def search(self, query: Query) -> Mapping[Branch, Sequence[Found]]:
         return await self._step(self._search, query)
+
+    @override
+    async def read(
+        self, principal: Principal, source: str, *, where: Filter | None = None, limit: int = 1000
+    ) -> list[Passage]:
+        return await self._step(self._read, principal, source, where, limit)
+
+    @override
+    async def get(self, principal: Principal, ids: Sequence[str]) -> dict[str, Passage]:
+        return await self._step(self._get, principal, ids)
 
     @override
     async def flush(self) -> None:
@@ -130,73 +195,98 @@ class QdrantEdgeStore(PassageStore):
 
         return await self._worker.run(settled)
 
-    def _put(self, document: DocumentInfo, passages: Sequence[IndexedPassage]) -> None:
-        source = document.source
-        before = self._find([source]).get(source)
-        self._unsettled.add(source)
-        self._write_record(source, before, "writing")
+    def _put(
+        self, principal: Principal, document: DocumentInfo, passages: Sequence[IndexedPassage]
+    ) -> None:
+        name = document_id(principal.tenant, document.source)
+        before = self._record(name) or _Record(name, principal.tenant, None, 0)
+        if before.document is not None and not sees(principal, before.document.labels):
+            raise HiddenError(document.source)
+        after = _Record(name, principal.tenant, document, before.version + 1)
+        self._unsettled.add(name)
+        self._upsert([before.point(WRITING)])
         for first in range(0, len(passages), BATCH):
-            self._shard.update(
-                qdrant.UpdateOperation.upsert_points(
-                    [
-                        self._point(passage, document.fingerprint)
-                        for passage in passages[first : first + BATCH]
-                    ]
-                )
-            )
-        self._write_record(source, document, "writing")  # from here on the new version counts
+            self._upsert([self._point(each, after) for each in passages[first : first + BATCH]])
+        self._upsert([after.point(WRITING)])  # from here on the new version counts
         self._settle_all()
 
     def _settle_all(self) -> None:
-        for source in tuple(self._unsettled):
-            self._settle(source)
-            self._unsettled.discard(source)
+        for name in tuple(self._unsettled):
+            self._settle(name)
+            self._unsettled.discard(name)
 
-    def _settle(self, source: str) -> None:
+    def _settle(self, name: str) -> None:
         """Leaves of a document the version that counts, or nothing if there is none."""
-        document = self._find([source]).get(source)
-        if document is None:
-            self._delete_where(qdrant.Filter(must=[_is("source", source)]))
+        record = self._record(name)
+        if record is None or record.document is None:
+            self._remove([name])
             return
         self._delete_where(
             qdrant.Filter(
-                must=[_is("source", source), _is("kind", "passage")],
-                must_not=[_is("version", document.fingerprint)],
+                must=[TERMS.one_of("document", [name])],
+                must_not=[TERMS.one_of("version", [record.version])],
             )
         )
-        self._write_record(source, document, "ready")
+        self._upsert([record.point("ready")])
 
-    def _delete(self, sources: Sequence[str]) -> dict[str, int]:
-        there = {source: document.passages for source, document in self._find(sources).items()}
+    def _delete(self, principal: Principal, sources: Sequence[str]) -> dict[str, int]:
+        there = self._find(principal, sources)
         if there:
-            self._delete_where(qdrant.Filter(must=[_any_of("source", list(there))]))
-        return there
+            self._remove([document_id(principal.tenant, source) for source in there])
+        return {source: document.passages for source, document in there.items()}
 
-    def _delete_where(self, which: qdrant.Filter) -> None:
-        self._shard.update(qdrant.UpdateOperation.delete_points_by_filter(which))
-
-    def _find(self, sources: Sequence[str]) -> dict[str, DocumentInfo]:
-        records = self._shard.retrieve(
-            [_record_id(source) for source in sources], with_payload=True, with_vector=False
-        )
-        documents = (_document(record.payload) for record in records)
-        return {document.source: document for document in documents if document is not None}
-
-    def _page(self, limit: int, after: UUID | None) -> tuple[list[DocumentInfo], str | None]:
-        records, following = self._shard.scroll(
-            qdrant.ScrollRequest(
-                offset=after,
-                limit=limit,
-                filter=qdrant.Filter(must=[_is("kind", "document")]),
-                with_payload=True,
-                with_vector=False,
+    def _remove(self, names: list[str]) -> None:
+        """Removes documents with their records, in one operation."""
+        self._delete_where(
+            qdrant.Filter(
+                should=[TERMS.one_of("document", names), TERMS.one_of("record", names)],
             )
         )
-        documents = (_document(record.payload) for record in records)
-        return (
-            [document for document in documents if document is not None],
-            None if following is None else str(following),
+
+    def _find(self, principal: Principal, sources: Sequence[str]) -> dict[str, DocumentInfo]:
+        names = [document_id(principal.tenant, source) for source in dict.fromkeys(sources)]
+        if not names:
+            return {}
+        records, _ = self._scroll(
+            len(names), [TERMS.one_of("record", names), *_seen(principal, "record")], ["info"]
         )
+        return {document.source: document for document in map(_info, records)}
+
+    def _page(
+        self, principal: Principal, limit: int, after: UUID | None
+    ) -> tuple[list[DocumentInfo], str | None]:
+        records, following = self._scroll(limit, _seen(principal, "record"), ["info"], after)
+        return [_info(record) for record in records], following
+
+    def _read(
+        self, principal: Principal, source: str, where: Filter | None, limit: int
+    ) -> list[Passage]:
+        which = [
+            TERMS.one_of("document", [document_id(principal.tenant, source)]),
+            *_seen(principal, "passage"),
+            *([] if where is None else [translate(TERMS, where)]),
+        ]
+        records, _ = self._shard.scroll(
+            qdrant.ScrollRequest(
+                limit=limit,
+                filter=qdrant.Filter(must=which),
+                with_payload=PASSAGE,
+                order_by=qdrant.OrderBy("number.position"),
+            )
+        )
+        return [passage_of(record.payload) for record in records]
+
+    def _get(self, principal: Principal, ids: Sequence[str]) -> dict[str, Passage]:
+        wanted = list(dict.fromkeys(ids))
+        if not wanted:
+            return {}
+        which = [
+            TERMS.one_of("passage_id", wanted),
+            *_seen(principal, "passage", "section", "document"),
+        ]
+        records, _ = self._scroll(len(wanted), which, PASSAGE)
+        passages = (passage_of(record.payload) for record in records)
+        return {passage.id: passage for passage in passages}
 
     def _search(self, query: Query) -> dict[Branch, list[Found]]:
         asked: dict[Branch, qdrant.Query] = {}
@@ -206,55 +296,84 @@ class QdrantEdgeStore(PassageStore):
             asked["sparse"] = qdrant.Query.Nearest(
                 self._words.embed_query(query.words), using="sparse"
             )
-        within = (
-            qdrant.Filter(must=[_any_of("source", list(query.sources))]) if query.sources else None
-        )
+        tenant = query.principal.tenant
+        which = _seen(query.principal, query.level)
+        if query.sources:
+            names = [document_id(tenant, source) for source in query.sources]
+            which.append(TERMS.one_of("document", names))
+        if query.where is not None:
+            which.append(translate(TERMS, query.where))
         results = self._shard.query_batch(
             qdrant.QueryBatchRequest(
                 [
                     qdrant.QueryRequest(
-                        limit=query.limit, query=each, filter=within, with_payload=True
+                        limit=query.limit,
+                        query=each,
+                        filter=qdrant.Filter(must=which),
+                        with_payload=PASSAGE,
+                        with_vector=["dense"] if query.vectors else False,
                     )
                     for each in asked.values()
                 ]
             )
         )
         return {
-            branch: [Found(_passage(point), point.score) for point in points]
+            branch: [_found(point) for point in points]
             for branch, points in zip(asked, results, strict=True)
         }
 
     def _interrupted(self) -> list[str]:
-        """Sources of the documents whose writing a process did not end."""
-        writing = qdrant.Filter(must=[_is("state", "writing")])
-        count = self._shard.count(qdrant.CountRequest(filter=writing))
-        records, _ = self._shard.scroll(
-            qdrant.ScrollRequest(limit=max(count, 1), filter=writing, with_payload=True)
-        )
-        return [str((record.payload or {})["source"]) for record in records]
+        """The documents whose writing a process did not end."""
+        which = [TERMS.one_of("state", [WRITING])]
+        count = self._shard.count(qdrant.CountRequest(filter=qdrant.Filter(must=which)))
+        records, _ = self._scroll(max(count, 1), which, ["record"])
+        return [str((record.payload or {})["record"]) for record in records]
 
-    def _write_record(
-        self, source: str, document: DocumentInfo | None, state: Literal["writing", "ready"]
-    ) -> None:
-        payload: dict[str, Any] = {
-            "kind": "document",
-            "source": source,
-            "state": state,
-            "document": None if document is None else document.model_dump(mode="json"),
-        }
-        self._shard.update(
-            qdrant.UpdateOperation.upsert_points([qdrant.Point(_record_id(source), {}, payload)])
-        )
+    def _record(self, name: str) -> _Record | None:
+        for record in self._shard.retrieve([UUID(name)], with_payload=True, with_vector=False):
+            payload = record.payload or {}
+            document = None if payload["info"] is None else _info(record)
+            return _Record(name, payload["tenant"], document, payload["version"])
+        return None
 
-    def _point(self, indexed: IndexedPassage, version: str) -> qdrant.Point:
-        payload = indexed.passage.model_dump(mode="json", exclude={"id", "score", "branches"})
+    def _scroll(
+        self,
+        limit: int,
+        which: list[qdrant.ConditionType],
+        payload: list[str],
+        after: UUID | None = None,
+    ) -> tuple[list[qdrant.Record], str | None]:
+        records, following = self._shard.scroll(
+            qdrant.ScrollRequest(
+                offset=after,
+                limit=limit,
+                filter=qdrant.Filter(must=which),
+                with_payload=payload,
+                with_vector=False,
+            )
+        )
+        return records, None if following is None else str(following)
+
+    def _upsert(self, points: list[qdrant.Point]) -> None:
+        self._shard.update(qdrant.UpdateOperation.upsert_points(points))
+
+    def _delete_where(self, which: qdrant.Filter) -> None:
+        self._shard.update(qdrant.UpdateOperation.delete_points_by_filter(which))
+
+    def _point(self, indexed: IndexedPassage, record: _Record) -> qdrant.Point:
         return qdrant.Point(
-            UUID(indexed.passage.id),
+            point_id(record.id, record.version, indexed.passage.id),
             {
                 "dense": indexed.vector.tolist(),
                 "sparse": self._words.embed_document(indexed.words),
             },
-            {"kind": "passage", "version": version, **payload},
+            passage_payload(
+                indexed,
+                document=record.id,
+                version=record.version,
+                tenant=record.tenant,
+                labels=record.document.labels if record.document else (),
+            ),
         )
 
     def _close(self) -> None:
@@ -277,32 +396,24 @@ def _open_shard(path: Path, dimension: int) -> qdrant.EdgeShard:
         unfinished = path / "shard.new"
         shutil.rmtree(unfinished, ignore_errors=True)
         shard = qdrant.EdgeShard.create(str(unfinished), config)
-        for field in ("kind", "source", "state"):
-            shard.update(
-                qdrant.UpdateOperation.create_field_index(field, qdrant.PayloadSchemaType.Keyword)
-            )
+        for field, kind in {**INDEXED, "record": "keyword", "state": "keyword"}.items():
+            index = getattr(qdrant.PayloadSchemaType, kind.capitalize())
+            shard.update(qdrant.UpdateOperation.create_field_index(field, index))
         shard.flush()
         shard.close()
         unfinished.rename(folder)
     return qdrant.EdgeShard.load(str(folder), config)
 
 
-def _record_id(source: str) -> UUID:
-    return uuid5(RECORDS, source)
+def _seen(principal: Principal, *levels: Any) -> list[qdrant.ConditionType]:
+    return [TERMS.one_of("to", seen_by(principal, *levels))]
 
 
-def _document(payload: Mapping[str, Any] | None) -> DocumentInfo | None:
-    document = (payload or {})["document"]
-    return None if document is None else DocumentInfo.model_validate(document)
+def _info(record: qdrant.Record) -> DocumentInfo:
+    return DocumentInfo.model_validate_json((record.payload or {})["info"])
 
 
-def _passage(point: qdrant.ScoredPoint) -> Passage:
-    return Passage.model_validate({"id": str(point.id), **(point.payload or {})})
-
-
-def _is(field: str, value: str) -> qdrant.FieldCondition:
-    return qdrant.FieldCondition(field, match=qdrant.MatchValue(value))
-
-
-def _any_of(field: str, values: list[str]) -> qdrant.FieldCondition:
-    return qdrant.FieldCondition(field, match=qdrant.MatchAny(values))
+def _found(point: qdrant.ScoredPoint) -> Found:
+    vectors = cast("Mapping[str, Iterable[float]] | None", point.vector)
+    vector = None if vectors is None else np.asarray(vectors["dense"], np.float32)
+    return Found(passage_of(point.payload), point.score, vector)
