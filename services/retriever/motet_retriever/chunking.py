@@ -1,8 +1,15 @@
-"""Chunking: passages as windows that slide over the sentences of a section.
+"""Chunking: how a document becomes passages.
 
-A section is cut into units (sentences, small list items, tables and code as a whole), and a window
-takes as many as its budget of tokens allows; the next one begins with the last sentences of the one
-before, so that what stands across a border is found too.
+A section is cut into units (sentences, small list items, tables and code as a whole), and passages
+are made of neighbouring units, in one of three ways:
+
+- `window` slides over them: a passage takes as many units as its budget of tokens allows, and the
+  next one begins with the last sentences of the one before, so that what stands across a border is
+  found too.
+- `structure` keeps apart what is made otherwise: a table or a piece of code has passages of its
+  own, unless the whole section is one passage; only prose has windows. A table too large for one
+  passage is cut between its rows, and its header goes with each part.
+- `semantic` does the same, and cuts prose where neighbouring sentences are least alike.
 
 Invariants:
 
@@ -17,13 +24,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import assert_never
+from itertools import groupby
+from typing import Literal, assert_never
+
+import numpy as np
+from numpy.typing import NDArray
 
 from motet_retriever import tokens
 from motet_retriever.outline import Block
-from motet_retriever.spans import Span, fit, sentences
+from motet_retriever.spans import Span, fit, lines, sentences
 
-__all__ = ["Chunk", "Chunking", "chunk"]
+__all__ = ["WAYS", "Chunk", "Chunking", "Way", "chunk", "sentences_of"]
+
+Way = Literal["structure", "window", "semantic"]
+WAYS: tuple[Way, ...] = ("structure", "window", "semantic")
+Made = Literal["text", "table", "code"]
+
+CAPTION_TOKENS = 40
+"""Up to how many a paragraph of one sentence before a table is its caption, and goes with it."""
+
+DIFFERENT = 0.95
+"""The share of neighbours in a document that are nearer to each other than two sentences between
+which prose is cut although it would fit. (Kamradt's 95th percentile of cosine distances, in
+"5 Levels of Text Splitting", 2024.)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +56,8 @@ class Chunking:
     tokens: int = 200
     """Tokens that a passage has at most, as `motet_retriever.tokens` counts."""
     overlap: int = 1
-    """Sentences at most that a passage repeats from the one before, and at most half its tokens."""
+    """Sentences at most that a window repeats from the one before, and at most half its tokens."""
+    way: Way = "structure"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +66,23 @@ class Chunk:
 
     span: Span
     section: tuple[str, ...]
+    block: Made = "text"
+    """What most of it is made of."""
+    header: Span | None = None
+    """The row that names the columns of the table that it goes on with."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """What is not cut any further."""
+
+    span: Span
+    size: int
+    """In tokens."""
+    made: Made
+    block: int
+    """Which of the section's blocks it is of."""
+    header: Span | None = None
 
 
 @dataclass(slots=True)
@@ -53,12 +94,36 @@ class _Section:
     blocks: list[Block] = field(default_factory=list)
 
 
-def chunk(text: str, blocks: Sequence[Block], how: Chunking) -> list[Chunk]:
-    """The passages of a document whose outline is `blocks`."""
+def chunk(
+    text: str,
+    blocks: Sequence[Block],
+    how: Chunking,
+    vectors: NDArray[np.float32] | None = None,
+) -> list[Chunk]:
+    """The passages of a document whose outline is `blocks`.
+
+    `vectors` are the embeddings, of length 1, of what `sentences_of` gives, for the way `semantic`;
+    without them that is the way `structure`.
+    """
+    sections = [(section, _units(text, section, how.tokens)) for section in _sections(blocks)]
+    apart = None if vectors is None else _Apart(vectors)
+    chunks: list[Chunk] = []
+    place = 0
+    for section, units in sections:
+        for run in _runs(units, how):
+            offset = place + units.index(run[0])
+            pieces = _split(run, how, offset, apart if how.way == "semantic" else None)
+            chunks += [_chunk(piece, section.path) for piece in pieces]
+        place += len(units)
+    return chunks
+
+
+def sentences_of(text: str, blocks: Sequence[Block], how: Chunking) -> list[str]:
+    """What the way `semantic` compares, in order."""
     return [
-        Chunk(window, section.path)
+        text[unit.span.start : unit.span.end]
         for section in _sections(blocks)
-        for window in _windows(text, _units(text, section, how.tokens), how)
+        for unit in _units(text, section, how.tokens)
     ]
 
 
@@ -67,6 +132,11 @@ def _sections(blocks: Sequence[Block]) -> Iterator[_Section]:
     section = _Section((), None)
     for block in blocks:
         if block.kind != "heading":
+            if block.section != section.path and (section.blocks or section.heading is None):
+                # Code has sections without headings.
+                if section.blocks:
+                    yield section
+                section = _Section(block.section, None)
             section.blocks.append(block)
             continue
         start = block.span.start
@@ -78,61 +148,180 @@ def _sections(blocks: Sequence[Block]) -> Iterator[_Section]:
     yield section
 
 
-def _units(text: str, section: _Section, limit: int) -> list[Span]:
-    """What the windows of a section are made of; its heading is one with what it is above."""
-    units = [unit for block in section.blocks for unit in _block_units(text, block, limit)]
+def _units(text: str, section: _Section, limit: int) -> list[_Unit]:
+    """What passages of a section are made of; its heading is one with what it is above."""
+    units = [
+        _Unit(span, _size(text, span), _made(block), number, block.header)
+        for number, block in enumerate(section.blocks)
+        for span in _block_units(text, block, limit)
+    ]
     if section.heading is None:
         return units
     if units:
-        first = Span(section.heading.start, units[0].end)
-        if _size(text, first) <= limit:
-            return [first, *units[1:]]
-    return [*fit(text, section.heading, limit), *units]
+        first = Span(section.heading.start, units[0].span.end)
+        size = _size(text, first)
+        if size <= limit:
+            return [_Unit(first, size, units[0].made, 0, units[0].header), *units[1:]]
+    alone = fit(text, section.heading, limit)
+    return [*(_Unit(span, _size(text, span), "text", -1) for span in alone), *units]
 
 
 def _block_units(text: str, block: Block, limit: int) -> list[Span]:
     match block.kind:
-        case "whole":
-            return fit(text, block.span, limit)
-        case "item" if _size(text, block.span) <= limit:
+        case "table" | "code" | "whole" | "item" if _size(text, block.span) <= limit:
             return [block.span]
+        case "table" | "code" | "whole":
+            pieces = lines(text, block.span)
         case "prose" | "item" | "heading":
-            return [
-                piece
-                for sentence in sentences(text, block.span)
-                for piece in fit(text, sentence, limit)
-            ]
+            pieces = sentences(text, block.span)
+        case _:
+            assert_never(block.kind)
+    return [part for piece in pieces for part in fit(text, piece, limit)]
+
+
+def _made(block: Block) -> Made:
+    match block.kind:
+        case "table":
+            return "table"
+        case "code":
+            return "code"
+        case "heading" | "prose" | "item" | "whole":
+            return "text"
         case _:
             assert_never(block.kind)
 
 
-def _windows(text: str, units: Sequence[Span], how: Chunking) -> Iterator[Span]:
-    """Each as many units as fit, beginning with at most `how.overlap` of the window before."""
-    sizes = [_size(text, unit) for unit in units]
+def _runs(units: Sequence[_Unit], how: Chunking) -> Iterator[list[_Unit]]:
+    """The units in stretches that share no passage."""
+    if how.way == "window" or sum(unit.size for unit in units) <= how.tokens:
+        if units:
+            yield list(units)
+        return
+    runs = [
+        list(run)
+        for _, run in groupby(units, lambda unit: (unit.made, unit.block * (unit.made != "text")))
+    ]
+    for run, following in zip(runs, [*runs[1:], None], strict=True):
+        if following is not None and _ends_in_caption(run, following, how.tokens):
+            following.insert(0, run.pop())
+        if run:
+            yield run
+
+
+def _ends_in_caption(run: Sequence[_Unit], table: Sequence[_Unit], limit: int) -> bool:
+    caption, size = run[-1], sum(unit.size for unit in table)
+    return (
+        caption.made == "text"
+        and (len(run) == 1 or run[-2].block != caption.block)
+        and table[0].made == "table"
+        and caption.size <= CAPTION_TOKENS
+        and (caption.size + size <= limit or size > limit)
+    )
+
+
+def _split(
+    run: Sequence[_Unit], how: Chunking, offset: int, apart: _Apart | None
+) -> Iterator[Sequence[_Unit]]:
+    """The passages of a run, whose first unit is that number `offset` of the document."""
+    made = run[-1].made
+    if apart is not None and made == "text":
+        yield from apart.split(run, how.tokens, offset)
+    elif how.way == "window" or made == "text":
+        yield from _windows(run, how.tokens, how.overlap)
+    else:
+        yield from _windows(run, how.tokens - _header_size(run, how.tokens), 0)
+
+
+def _header_size(run: Sequence[_Unit], limit: int) -> int:
+    """Room for the header that is indexed with each part of a large table: a third at most."""
+    header = run[-1].header
+    if header is None or sum(unit.size for unit in run) <= limit:
+        return 0
+    largest = max(unit.size for unit in run)
+    in_first = next((unit.size for unit in run if unit.span.end >= header.end), 0)
+    return max(0, min(in_first, limit // 3, limit - largest))
+
+
+def _windows(units: Sequence[_Unit], limit: int, overlap: int) -> Iterator[Sequence[_Unit]]:
+    """Each as many units as fit, beginning with at most `overlap` of the window before."""
     first, end = 0, 0
     while end < len(units):
-        size = sum(sizes[first:end])
-        while end < len(units) and (first == end or size + sizes[end] <= how.tokens):
-            size += sizes[end]
+        size = sum(unit.size for unit in units[first:end])
+        while end < len(units) and (first == end or size + units[end].size <= limit):
+            size += units[end].size
             end += 1
-        yield Span(units[first].start, units[end - 1].end)
-        first = _overlap(sizes, end, how)
+        yield units[first:end]
+        first = _overlap(units, end, limit, overlap)
 
 
-def _overlap(sizes: Sequence[int], end: int, how: Chunking) -> int:
+def _overlap(units: Sequence[_Unit], end: int, limit: int, overlap: int) -> int:
     """Where the window after the one that ended before `end` begins.
 
     The next unit must fit beside what is repeated. That keeps the beginning after the one before:
     a window that ended at `end` was full.
     """
-    if end == len(sizes):
+    if end == len(units):
         return end
-    room = min(how.tokens // 2, how.tokens - sizes[end])
+    room = min(limit // 2, limit - units[end].size)
     first = end
-    while first > 0 and end - first < how.overlap and sizes[first - 1] <= room:
+    while first > 0 and end - first < overlap and units[first - 1].size <= room:
         first -= 1
-        room -= sizes[first]
+        room -= units[first].size
     return first
+
+
+class _Apart:
+    """How far neighbouring units of a document are from each other."""
+
+    def __init__(self, vectors: NDArray[np.float32]) -> None:
+        self._distances = 1 - np.einsum("ij,ij->i", vectors[:-1], vectors[1:])
+        self._different = (
+            float(np.quantile(self._distances, DIFFERENT)) if len(self._distances) else np.inf
+        )
+
+    def split(self, units: Sequence[_Unit], limit: int, offset: int) -> Iterator[Sequence[_Unit]]:
+        """The units in pieces within `limit`, cut where they are furthest apart.
+
+        No piece has less than a quarter of `limit`, where that can be had.
+        """
+        waiting = [(0, len(units))]
+        while waiting:
+            first, end = waiting.pop()
+            at = self._cut(units, first, end, limit, offset)
+            if at is None:
+                yield units[first:end]
+            else:
+                waiting += [(at, end), (first, at)]
+
+    def _cut(
+        self, units: Sequence[_Unit], first: int, end: int, limit: int, offset: int
+    ) -> int | None:
+        """Before which unit to cut; None for not at all."""
+        if end - first < 2:
+            return None
+        sizes = np.cumsum([unit.size for unit in units[first:end]])
+        total = int(sizes[-1])
+        gaps = self._distances[offset + first : offset + end - 1]
+        fair = (sizes[:-1] >= limit // 4) & (total - sizes[:-1] >= limit // 4)
+        if total > limit and not fair.any():
+            fair[:] = True
+        if not fair.any():
+            return None
+        best = int(np.argmax(np.where(fair, gaps, -np.inf)))
+        if total <= limit and gaps[best] <= self._different:
+            return None
+        return first + best + 1
+
+
+def _chunk(units: Sequence[_Unit], section: tuple[str, ...]) -> Chunk:
+    span = Span(units[0].span.start, units[-1].span.end)
+    sizes: dict[Made, int] = {}
+    for unit in units:
+        sizes[unit.made] = sizes.get(unit.made, 0) + unit.size
+    made = max(sizes, key=lambda each: sizes[each])
+    header = units[0].header
+    goes_on = header is not None and span.start >= header.end
+    return Chunk(span, section, made, header if goes_on else None)
 
 
 def _size(text: str, span: Span) -> int:

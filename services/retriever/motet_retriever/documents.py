@@ -2,19 +2,23 @@
 
 Invariants:
 
-- `passage.text == text[passage.start:passage.end]`, where `text` is the document's text exactly as
-  given, or as decoded from UTF-8 without a byte order mark, or as transcribed.
-- The fingerprint covers everything that the passages are made from; equal fingerprints mean equal
-  passages with equal ids. Of a recording it covers the bytes, so that one which is unchanged is
-  not transcribed again.
+- `passage.text == text[passage.start:passage.end]`, where `text` is the document's text: as it was
+  given or decoded for plain text, Markdown and code, as its parser wrote it for other files, or as
+  transcribed.
+- The fingerprint covers everything that the passages are made from, and who sees them; equal
+  fingerprints mean equal passages with equal ids. Content counts by its bytes, so that a file
+  which is unchanged is neither fetched nor read again, and a recording not transcribed.
+- No two tenants have a passage of the same id.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from bisect import bisect_right
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from typing import Any
 from uuid import UUID, uuid5
 
 from motet.errors import FaultError
@@ -29,14 +33,19 @@ from motet.messages import (
     now,
     timed_text,
 )
-from motet_retriever.chunking import Chunking, chunk
-from motet_retriever.outline import Outline, outline_markdown, outline_plain
+from motet_retriever.chunking import Chunk, Chunking
+from motet_retriever.outline import outline_plain
+from motet_retriever.parsers import PARSING
+from motet_retriever.parsers.parsed import Parsed, UnreadableError, one_line
+from motet_retriever.tokens import count
 
 __all__ = [
     "ENDING",
+    "Limits",
     "PreparedDocument",
     "Sources",
     "UnreadableError",
+    "content_hash",
     "fingerprint",
     "hear",
     "prepare",
@@ -45,8 +54,10 @@ __all__ = [
 
 Fetch = Callable[[BlobRef], Awaitable[bytes]]
 Transcribe = Callable[[BlobRef], Awaitable[Transcript]]
+Parse = Callable[[bytes, str, int], Awaitable[Parsed]]
+"""Reads a file: its bytes, its media type, and the characters that its text may have."""
 
-CUTTING = 1
+CUTTING = 2
 """Version of how documents are cut: a change of the code that cuts otherwise is a new one, and
 makes each document be stored again when it is next ingested."""
 
@@ -62,8 +73,20 @@ ENDING = {FaultType.CANCELLED, FaultType.DEADLINE_EXCEEDED, FaultType.BUDGET_EXC
 """Faults of the call and not of a document."""
 
 
-class UnreadableError(Exception):
-    """A document cannot be made findable; the message is a sentence that says why."""
+TITLE_CHARACTERS = 500
+
+WRITTEN = frozenset(["text/plain", "text/markdown"])
+"""What is read as it stands, so that its bytes are its text's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large documents may be."""
+
+    text_bytes: int = 16 << 20
+    """Of a document's text in UTF-8, and so of plain text."""
+    file_bytes: int = 64 << 20
+    """Of another file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +95,10 @@ class PreparedDocument:
 
     info: DocumentInfo
     passages: tuple[Passage, ...]
+    text: str
+    """All of it, which the passages' offsets point into."""
+    headers: tuple[str, ...]
+    """For each passage the header of the table that it goes on with; empty for others."""
 
     def versioned(self, mark: str) -> PreparedDocument:
         """The same with `mark` at the end of its fingerprint."""
@@ -80,7 +107,10 @@ class PreparedDocument:
 
     def words(self) -> list[str]:
         """For each passage the text to index: its own under its title and headings."""
-        return [f"{_context(passage)}\n{passage.text}" for passage in self.passages]
+        return [
+            "\n".join(filter(None, (context(passage), header, passage.text)))
+            for passage, header in zip(self.passages, self.headers, strict=True)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +123,8 @@ class Sources:
     """Has a recording transcribed; None where nobody does that."""
 
 
-async def hear(document: Document, sources: Sources) -> TimedText:
-    """The text of a recording.
+async def hear(document: Document, sources: Sources) -> tuple[Parsed, TimedText]:
+    """The text of a recording, and its times.
 
     Raises:
         UnreadableError: It is no recording, nobody speaks in it, or nobody transcribes.
@@ -112,111 +142,161 @@ async def hear(document: Document, sources: Sources) -> TimedText:
     text = timed_text(transcript.segments)
     if not text.text:
         raise UnreadableError("Nobody speaks in it.")
-    return text
+    blocks = outline_plain(text.text).blocks
+    return Parsed(text.text, blocks, language=transcript.language), text
 
 
-async def read(document: Document, fetch: Fetch, max_bytes: int) -> str:
-    """The text of a document.
+async def read(document: Document, fetch: Fetch, parse: Parse, limits: Limits) -> Parsed:
+    """The text of a document that is no recording.
 
     Raises:
-        UnreadableError: It is empty, too large, not text, or its blob is missing or changed.
+        UnreadableError: It is empty, too large, not what it is said to be, or broken, or its blob
+            is missing or changed.
         FaultError: The object store does not answer now.
     """
-    text = document.text or ""
+    _check_size(document, limits)
     if document.blob is not None:
-        _check_size(document.blob.size, max_bytes)
-        text = _decoded(await _fetched(document.blob, fetch))
-    try:
-        _check_size(len(text.encode()), max_bytes)
-    except UnicodeEncodeError as error:
-        raise UnreadableError(f"It has half a character (a lone surrogate): {error}.") from None
-    if "\0" in text:
-        raise UnreadableError("It has NUL characters, so it is not text.")
-    if not text.strip():
-        raise UnreadableError("It has no text.")
-    return text
+        data = await _fetched(document.blob, fetch)
+    else:
+        data = _encoded(document.text or "")
+    parsed = await parse(data, document.media_type, limits.text_bytes)
+    if len(_encoded(parsed.text)) > limits.text_bytes:
+        raise UnreadableError(
+            f"Its text has more than {limits.text_bytes:,} bytes, the limit "
+            "(MOTET_RETRIEVER_MAX_DOCUMENT_BYTES)."
+        )
+    return parsed
+
+
+def _check_size(document: Document, limits: Limits) -> None:
+    """Refuses a document that is too large, before anything of it is fetched."""
+    blob = document.blob
+    size = len(_encoded(document.text or "")) if blob is None else blob.size
+    is_text = blob is None or document.media_type in WRITTEN
+    limit = limits.text_bytes if is_text else limits.file_bytes
+    if size > limit:
+        name = "DOCUMENT" if is_text else "FILE"
+        raise UnreadableError(
+            f"It has {size:,} bytes, and the limit is {limit:,} (MOTET_RETRIEVER_MAX_{name}_BYTES)."
+        )
 
 
 async def _fetched(blob: BlobRef, fetch: Fetch) -> bytes:
     try:
         return await fetch(blob)
     except FaultError as error:
-        if error.fault.type in (FaultType.NOT_FOUND, FaultType.INVALID_INPUT):
+        if error.fault.type in (FaultType.NOT_FOUND, FaultType.INVALID_INPUT, FaultType.TOO_LARGE):
             raise UnreadableError(error.fault.message) from None
         raise
 
 
-def _decoded(data: bytes) -> str:
+def _encoded(text: str) -> bytes:
     try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UnreadableError(
-            f"It is not UTF-8 text: byte {error.start} is 0x{data[error.start]:02x}."
-        ) from None
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise UnreadableError(f"It has half a character (a lone surrogate): {error}.") from None
 
 
-def _check_size(size: int, limit: int) -> None:
-    if size > limit:
-        raise UnreadableError(
-            f"It has {size:,} bytes, and the limit is {limit:,} "
-            "(MOTET_RETRIEVER_MAX_DOCUMENT_BYTES)."
-        )
+def content_hash(document: Document) -> str:
+    """The SHA-256 of a document's bytes, in hexadecimal.
+
+    Raises:
+        UnreadableError: Its text has no bytes: it has half a character.
+    """
+    if document.blob is not None:
+        return document.blob.sha256
+    return hashlib.sha256(_encoded(document.text or "")).hexdigest()
 
 
-def fingerprint(document: Document, content: str, how: Chunking) -> str:
+def fingerprint(document: Document, how: Chunking, *, model: str = "") -> str:
     """Identifies the version of a document that `prepare` would make.
 
-    `content` is its text, or the SHA-256 of a recording.
+    `model` embeds the sentences, where that decides how documents are cut.
+
+    Raises:
+        UnreadableError: As `content_hash`.
     """
-    parts = (CUTTING, how.tokens, how.overlap, document.media_type, document.title, content)
+    parts = (
+        *(CUTTING, PARSING, how, model if how.way == "semantic" else ""),
+        *(document.media_type, document.title, content_hash(document)),
+        *(sorted(set(document.labels)), document.language, document.time),
+        sorted(document.fields.items()),
+    )
     return hashlib.sha256("\0".join(map(repr, parts)).encode()).hexdigest()
 
 
-def prepare(document: Document, heard: TimedText, version: str, how: Chunking) -> PreparedDocument:
-    """Cuts a document. Takes the processor for a while: for a worker's thread.
+def prepare(
+    document: Document,
+    parsed: Parsed,
+    chunks: list[Chunk],
+    version: str,
+    *,
+    tenant: str = "default",
+    heard: TimedText | None = None,
+    header_tokens: int = 60,
+) -> PreparedDocument:
+    """Makes the passages of a document.
 
     Args:
-        document: Where it comes from, and how to read it.
-        heard: Its text; with times for a recording.
+        document: Where it comes from.
+        parsed: Its text.
+        chunks: How that is cut.
         version: Its fingerprint.
-        how: How to cut it.
+        tenant: Whose it is.
+        heard: Its text with times, for a recording.
+        header_tokens: How much of a table's header is indexed with each part of the table.
     """
-    text = heard.text
-    outline = _outline(document, text)
-    title = document.title or outline.title or _last_part(document.source)
-    passages = tuple(
-        Passage(
-            id=str(uuid5(PASSAGES, f"{document.source}\0{version}\0{position}")),
-            source=document.source,
-            title=title,
-            text=text[piece.span.start : piece.span.end],
-            section=piece.section,
-            position=position,
-            start=piece.span.start,
-            end=piece.span.end,
-            start_s=times[0] if times else None,
-            end_s=times[1] if times else None,
+    text = parsed.text
+    title = one_line(document.title or parsed.title or "") or _last_part(document.source)
+    common: dict[str, Any] = {
+        "source": document.source,
+        "title": title[:TITLE_CHARACTERS],
+        "media_type": document.media_type,
+        "language": document.language or parsed.language,
+        "time": document.time or parsed.time,
+        "ingested_at": now(),
+        "labels": tuple(sorted(set(document.labels))),
+        "fields": document.fields,
+    }
+    name = f"{tenant}\0{document.source}\0{version}"
+    passages: list[Passage] = []
+    for position, each in enumerate(chunks):
+        start, end = each.span
+        times = heard.heard(start, end) if heard is not None else None
+        passages.append(
+            Passage(
+                id=str(uuid5(PASSAGES, f"{name}\0{position}")),
+                text=text[start:end],
+                section=each.section,
+                position=position,
+                start=start,
+                end=end,
+                start_s=times[0] if times else None,
+                end_s=times[1] if times else None,
+                page=bisect_right(parsed.pages, start) or None,
+                block=each.block,
+                **common,
+            )
         )
-        for position, piece in enumerate(chunk(text, outline.blocks, how))
-        for times in [heard.heard(piece.span.start, piece.span.end)]
-    )
+    headers = ("" if each.header is None else text[slice(*each.header)] for each in chunks)
     info = DocumentInfo(
-        source=document.source,
-        title=title,
-        media_type=document.media_type,
         sha256=hashlib.sha256(text.encode()).hexdigest(),
         fingerprint=version,
         characters=len(text),
         passages=len(passages),
-        ingested_at=now(),
+        pages=len(parsed.pages) or None,
+        **common,
     )
-    return PreparedDocument(info, passages)
+    return PreparedDocument(
+        info, tuple(passages), text, tuple(_clipped(each, header_tokens) for each in headers)
+    )
 
 
-def _outline(document: Document, text: str) -> Outline:
-    if document.media_type == "text/markdown":
-        return outline_markdown(text)
-    return outline_plain(text)
+def _clipped(text: str, limit: int) -> str:
+    """The beginning of `text`, of at most `limit` tokens, cut at a space."""
+    while text and count(text) > limit:
+        text = text[: len(text) * 3 // 4].rpartition(" ")[0]
+    return text
 
 
 def _last_part(source: str) -> str:
@@ -225,6 +305,7 @@ def _last_part(source: str) -> str:
     return parts[-1] if parts else source
 
 
-def _context(passage: Passage) -> str:
+def context(passage: Passage) -> str:
+    """Title and headings of a passage, as they are indexed with it."""
     headings = [heading for heading in passage.section if heading != passage.title]
     return " > ".join([passage.title, *headings])[:CONTEXT_CHARACTERS]

@@ -2,9 +2,13 @@
 
 Invariants:
 
-- A document that cannot be read is reported, and the rest goes on. What is wrong with the
-  retriever itself (the embedding model, the store, the object store) ends the call, so that it is
-  tried again; what was stored until then is found unchanged by the next attempt.
+- A document that cannot be read, or that would replace one which the principal does not see, is
+  reported, and the rest goes on; nothing of it is stored, and the version before stays.
+- What is wrong with the retriever itself (the embedding model, the store, the object store) ends
+  the call, so that it is tried again; what was stored until then is found unchanged by the next
+  attempt.
+- Documents are read one after another, and of what was read at most one group of passages waits, or
+  one document.
 - Documents are stored in the order of the request, so of two with the same source the later stays.
 - What is reported as stored survives loss of power.
 - Where there is a knowledge graph, a document is handed to it before it is stored here, so that one
@@ -21,9 +25,11 @@ import numpy as np
 from motet.errors import FaultError
 from motet.messages import Document, DocumentInfo, IngestResult, Principal, TimedText
 from motet.models import Embedder
-from motet_retriever.chunking import Chunking
+from motet_retriever.chunking import Chunking, chunk, sentences_of
 from motet_retriever.documents import (
     ENDING,
+    WRITTEN,
+    Limits,
     PreparedDocument,
     Sources,
     UnreadableError,
@@ -32,7 +38,11 @@ from motet_retriever.documents import (
     prepare,
     read,
 )
-from motet_retriever.stores.port import HiddenError, IndexedPassage, PassageStore, Vector
+from motet_retriever.hierarchy import indexed
+from motet_retriever.parsers.parsed import Parsed
+from motet_retriever.parsers.reading import parse
+from motet_retriever.parsing import Bounds, Parsing
+from motet_retriever.stores.port import HiddenError, PassageStore, Vector
 from motet_retriever.worker import Worker
 
 __all__ = ["Connect", "Ingestion"]
@@ -57,17 +67,20 @@ class Ingestion:
         embedder: Embedder,
         chunking: Chunking,
         *,
-        max_document_bytes: int,
+        limits: Limits | None = None,
+        bounds: Bounds | None = None,
     ) -> None:
         self._store = store
         self._embedder = embedder
         self._chunking = chunking
-        self._max_bytes = max_document_bytes
+        self._limits = limits or Limits()
+        self._parsing = Parsing(bounds)
         self._worker = Worker("ingestion")
 
     async def close(self) -> None:
-        """Ends its thread."""
+        """Ends its thread and its processes."""
         await self._worker.close()
+        await self._parsing.close()
 
     async def ingest(
         self,
@@ -82,7 +95,7 @@ class Ingestion:
         """Stores what is new or changed.
 
         Args:
-            principal: On whose behalf; the documents belong to its tenant.
+            principal: On whose behalf; the documents become its tenant's.
             documents: What to store.
             sources: Where their content is had.
             connect: Hands documents to the knowledge graph; None where there is none.
@@ -92,7 +105,7 @@ class Ingestion:
         Raises:
             FaultError: From the embedding model, the object store, or `check`.
         """
-        known = await self._store.find(principal, [document.source for document in documents])
+        known = await self._store.find(principal, [each.source for each in documents])
         run = _Run(principal, known, connect)
         for document in documents:
             check()
@@ -111,44 +124,73 @@ class Ingestion:
     async def _take(self, run: _Run, document: Document, sources: Sources) -> None:
         """Reads and cuts one document; it waits in `run` unless nothing is to be done."""
         known = run.known.get(document.source)
+        heard: TimedText | None = None
         try:
-            text = ""
-            if not document.is_recording:
-                text = await read(document, sources.fetch, self._max_bytes)
-            content = text or (document.blob.sha256 if document.blob else "")
-            version = fingerprint(document, content, self._chunking)
+            version = fingerprint(document, self._chunking, model=self._embedder.name)
             if known and run.is_current(known, version):
                 run.was_unchanged(known)
                 return
-            heard = TimedText(text=text) if text else await hear(document, sources)
+            if document.is_recording:
+                parsed, heard = await hear(document, sources)
+            else:
+                parsed = await read(document, sources.fetch, self._parse, self._limits)
         except UnreadableError as error:
             run.failed(document.source, str(error))
             return
-        prepared = await self._worker.run(prepare, document, heard, version, self._chunking)
+        prepared = await self._cut(run.principal, document, parsed, heard, version)
         run.waiting.append((len(run.items), prepared))
         run.items.append(None)
+
+    async def _parse(self, data: bytes, media_type: str, limit: int) -> Parsed:
+        if media_type in WRITTEN:
+            return await self._worker.run(parse, data, media_type, limit)
+        return await self._parsing.parse(data, media_type, limit)
+
+    async def _cut(
+        self,
+        principal: Principal,
+        document: Document,
+        parsed: Parsed,
+        heard: TimedText | None,
+        version: str,
+    ) -> PreparedDocument:
+        how, text, blocks = self._chunking, parsed.text, parsed.blocks
+        vectors = None
+        if how.way == "semantic":
+            vectors = await self._embedded(
+                await self._worker.run(sentences_of, text, blocks, how), lambda: None
+            )
+
+        def cut() -> PreparedDocument:
+            chunks = chunk(text, blocks, how, vectors)
+            return prepare(
+                document,
+                parsed,
+                chunks,
+                version,
+                tenant=principal.tenant,
+                heard=heard,
+                header_tokens=how.tokens // 3,
+            )
+
+        return await self._worker.run(cut)
 
     async def _store_waiting(self, run: _Run, check: Callable[[], None]) -> None:
         waiting, run.waiting = run.waiting, []
         waiting = await run.connected(waiting)
-        words = [words for _, prepared in waiting for words in prepared.words()]
-        vectors = await self._embedded(words, check)
+        words = [prepared.words() for _, prepared in waiting]
+        vectors = await self._embedded([text for texts in words for text in texts], check)
         first = 0
-        for place, prepared in waiting:
-            last = first + len(prepared.passages)
-            passages = [
-                IndexedPassage(*each)
-                for each in zip(
-                    prepared.passages, words[first:last], vectors[first:last], strict=True
-                )
-            ]
-            first = last
+        for (place, prepared), texts in zip(waiting, words, strict=True):
+            last = first + len(texts)
+            entries = indexed(prepared, texts, vectors[first:last])
             try:
-                await self._store.put(run.principal, prepared.info, passages)
+                await self._store.put(run.principal, prepared.info, entries)
             except HiddenError:
                 run.was_hidden(place, prepared.info.source)
             else:
                 run.was_stored(place, prepared.info)
+            first = last
 
     async def _embedded(self, texts: Sequence[str], check: Callable[[], None]) -> Vector:
         parts: list[Vector] = [np.empty((0, self._embedder.dimension), np.float32)]
@@ -212,15 +254,12 @@ class _Run:
     def failed(self, source: str, reason: str) -> None:
         self.items.append(Item(source=source, status="failed", passages=0, reason=reason))
 
+    def was_hidden(self, place: int, source: str) -> None:
+        reason = "There is a document of this source that you may not see, so not replace."
+        self.items[place] = Item(source=source, status="failed", passages=0, reason=reason)
+
     def was_unchanged(self, info: DocumentInfo) -> None:
         self.items.append(Item(source=info.source, status="unchanged", passages=info.passages))
-
-    def was_hidden(self, place: int, source: str) -> None:
-        reason = (
-            "There is a document of this source that you do not see, so you cannot replace it. "
-            "Take another source, or ask somebody who sees it."
-        )
-        self.items[place] = Item(source=source, status="failed", passages=0, reason=reason)
 
     def was_stored(self, place: int, info: DocumentInfo) -> None:
         self.items[place] = Item(

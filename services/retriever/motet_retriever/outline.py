@@ -23,11 +23,21 @@ from mdit_py_plugins.front_matter import front_matter_plugin
 
 from motet_retriever.spans import Span, trimmed
 
-__all__ = ["Block", "BlockKind", "Outline", "outline_markdown", "outline_plain"]
+__all__ = [
+    "NAME_CHARACTERS",
+    "Block",
+    "BlockKind",
+    "Outline",
+    "outline_markdown",
+    "outline_plain",
+]
 
-BlockKind = Literal["heading", "prose", "item", "whole"]
-"""`prose` may be cut between sentences, an `item` of a list only when it is large, and what is
-`whole` (a table, code) also only then, and between lines."""
+BlockKind = Literal["heading", "prose", "item", "table", "code", "whole"]
+"""`prose` may be cut between sentences, an `item` of a list only when it is large, and a `table`,
+`code`, and what is otherwise `whole` also only then, and between lines."""
+
+NAME_CHARACTERS = 200
+"""How much of a heading names its section, and of a title the document."""
 
 _LINE_END = re.compile(r"\r\n?|\n")  # what markdown-it-py takes for the end of a line
 
@@ -36,9 +46,9 @@ _KINDS: dict[str, BlockKind] = {
     "paragraph_open": "prose",
     "blockquote_open": "prose",
     "list_item_open": "item",
-    "table_open": "whole",
-    "fence": "whole",
-    "code_block": "whole",
+    "table_open": "table",
+    "fence": "code",
+    "code_block": "code",
     "html_block": "whole",
     "front_matter": "whole",
 }
@@ -52,6 +62,8 @@ class Block:
     span: Span
     section: tuple[str, ...] = ()
     """The headings above it, outermost first; a heading's own text is the last of its section."""
+    header: Span | None = None
+    """Of a table the row that names its columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +96,10 @@ def outline_markdown(text: str) -> Outline:
             level, words = int(tokens[at].tag[1:]), _words(tokens[at + 1])
             headings = [heading for heading in headings if heading[0] < level]
             if words:
-                headings.append((level, words))
-                title = title or words
-        blocks.append(Block(kind, span, tuple(words for _, words in headings)))
+                headings.append((level, words[:NAME_CHARACTERS]))
+                title = title or words[:NAME_CHARACTERS]
+        header = trimmed(text, span.start, lines[first + 1]) if kind == "table" else None
+        blocks.append(Block(kind, span, tuple(words for _, words in headings), header))
     return Outline(title, tuple(blocks))
 
 

@@ -8,8 +8,10 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from motet.settings import ServiceSettings, Settings
-from motet_retriever.chunking import Chunking
+from motet_retriever.chunking import Chunking, Way
+from motet_retriever.documents import Limits
 from motet_retriever.fusion import Fusion
+from motet_retriever.parsing import Bounds
 
 __all__ = ["RetrieverSettings"]
 
@@ -29,14 +31,26 @@ class RetrieverSettings(ServiceSettings):
     store_dir: Path | None = None
     """Folder of the embedded store; None takes `retriever` under MOTET_DATA_DIR. One process has it
     open."""
+    chunking: Way = "structure"
+    """How documents are cut into passages: `structure` keeps tables and code apart and slides a
+    window over prose, `window` slides over everything, `semantic` cuts prose where neighbouring
+    sentences are least alike, and embeds each document twice. A change cuts a document anew when
+    it is next ingested, as does one of the next two."""
     chunk_tokens: int = Field(default=200, ge=16, le=4000)
     """Tokens that a passage has at most, estimated; the embedding model must see them all beside
-    title and headings (all-MiniLM-L6-v2 reads 256). A change cuts a document anew when it is next
-    ingested."""
+    title and headings (all-MiniLM-L6-v2 reads 256)."""
     chunk_overlap: int = Field(default=1, ge=0, le=20)
     """Sentences at most that a passage repeats from the one before."""
     max_document_bytes: int = Field(default=16 << 20, ge=1024)
-    """Bytes of UTF-8 that a document may have; a larger one is reported as failed."""
+    """Bytes of UTF-8 that a document's text may have; a larger one is reported as failed."""
+    max_file_bytes: int = Field(default=64 << 20, ge=1024)
+    """Bytes that a file may have which is parsed, such as a PDF; a larger one is not fetched."""
+    parsers: int = Field(default=2, ge=1, le=64)
+    """Files that are parsed at once, each in a process of its own, started when needed."""
+    parser_memory_bytes: int = Field(default=1 << 30, ge=256 << 20)
+    """Address space that such a process may take; a file that needs more is reported as failed."""
+    parser_timeout_s: float = Field(default=60.0, gt=0, le=3600)
+    """Seconds that a file may take to parse, of the clock and of the processor."""
     candidates: int = Field(default=50, ge=1, le=10_000)
     """Passages that each branch proposes to a fused search; as many as are asked for at least."""
     fusion_k: int = Field(default=10, ge=1, le=1000)
@@ -66,9 +80,17 @@ class RetrieverSettings(ServiceSettings):
         """The key of the Qdrant server."""
         return None if self.api_key is None else self.api_key.get_secret_value()
 
-    def chunking(self) -> Chunking:
+    def cutting(self) -> Chunking:
         """How documents are cut."""
-        return Chunking(self.chunk_tokens, self.chunk_overlap)
+        return Chunking(self.chunk_tokens, self.chunk_overlap, self.chunking)
+
+    def limits(self) -> Limits:
+        """How large documents may be."""
+        return Limits(self.max_document_bytes, self.max_file_bytes)
+
+    def bounds(self) -> Bounds:
+        """What parsing may take."""
+        return Bounds(self.parsers, self.parser_memory_bytes, self.parser_timeout_s)
 
     def fusion(self) -> Fusion:
         """How the branches of a search become one list."""

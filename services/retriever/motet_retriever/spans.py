@@ -17,7 +17,7 @@ import sentencex
 
 from motet_retriever import tokens
 
-__all__ = ["Span", "fit", "sentences", "trimmed"]
+__all__ = ["Span", "fit", "lines", "sentences", "trimmed"]
 
 _LINE = re.compile(r"[^\r\n]+")
 _WORD = re.compile(r"\S+")
@@ -55,6 +55,11 @@ def sentences(text: str, span: Span) -> list[Span]:
     )
     bounds = ((span.start + each["start_index"], span.start + each["end_index"]) for each in found)
     return _trimmed_all(text, bounds)
+
+
+def lines(text: str, span: Span) -> list[Span]:
+    """The lines within `span` that are not empty."""
+    return _trimmed_all(text, (found.span() for found in _LINE.finditer(text, *span)))
 
 
 def fit(text: str, span: Span, limit: int) -> list[Span]:

@@ -35,7 +35,7 @@ def test_examples_are_valid_inputs() -> None:
 def test_defaults() -> None:
     own = load_settings(RetrieverSettings)
     assert own.store_path(Settings(data_dir=Path("/data"))) == Path("/data/retriever")
-    assert own.chunking() == Chunking(tokens=200, overlap=1)
+    assert own.cutting() == Chunking(tokens=200, overlap=1, way="structure")
     assert own.fusion() == Fusion({"dense": 1.0, "sparse": 1.0}, k=10)
 
 
@@ -44,12 +44,13 @@ def test_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOTET_RETRIEVER_CHUNK_TOKENS", "300")
     own = load_settings(RetrieverSettings)
     assert own.store_path(Settings()) == Path.home() / "passages"
-    assert own.chunking().tokens == 300
+    assert own.cutting().tokens == 300
 
 
 @pytest.mark.parametrize(
     "variables, said",
     [
+        ({"MOTET_RETRIEVER_CHUNKING": "best"}, "MOTET_RETRIEVER_CHUNKING='best' is wrong"),
         ({"MOTET_RETRIEVER_CHUNK_TOKENS": "3"}, "MOTET_RETRIEVER_CHUNK_TOKENS='3' is wrong"),
         (
             {"MOTET_RETRIEVER_DENSE_WEIGHT": "0", "MOTET_RETRIEVER_SPARSE_WEIGHT": "0"},

@@ -50,15 +50,15 @@ EXPECTED = [
     ("heading", BIG, "# The *Big* `Thing` [linked](x)"),
     ("prose", BIG, "First line.\nSecond line."),
     ("heading", (*BIG, SETEXT), "Setext\n------"),
-    ("whole", (*BIG, SETEXT), "| a | b |\n|---|---|\n| 1 | 2 |"),
+    ("table", (*BIG, SETEXT), "| a | b |\n|---|---|\n| 1 | 2 |"),
     ("item", (*BIG, SETEXT), "- one\n\n  still one"),
     ("item", (*BIG, SETEXT), "- two\n  - nested"),
     ("prose", (*BIG, SETEXT), "> quoted\n> # not a heading here"),
     ("heading", (*BIG, SETEXT, DEEP), "### Deep"),
-    ("whole", (*BIG, SETEXT, DEEP), "```py\n# not a heading\n```"),
+    ("code", (*BIG, SETEXT, DEEP), "```py\n# not a heading\n```"),
     ("prose", (*BIG, SETEXT, DEEP), "[ref]: http://example.org"),
     ("heading", ("Next",), "# Next"),
-    ("whole", ("Next",), "code"),
+    ("code", ("Next",), "code"),
 ]
 
 
