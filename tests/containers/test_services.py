@@ -111,7 +111,7 @@ async def test_retrievers_share_a_qdrant(
     mesh: ContainerMesh, motet: Motet, images: Any, server: Any
 ) -> None:
     images("retriever")
-    mesh.add(QdrantContainer(server("qdrant/qdrant:v1.16.0")), "qdrant")
+    mesh.add(QdrantContainer(server("qdrant/qdrant:v1.20.0")), "qdrant")
     own = {"MOTET_RETRIEVER_URL": "http://qdrant:6333"}
     start(mesh, {"retriever": own})
     await motet.call("retriever.ingest", {"documents": [DOCUMENT]})

@@ -32,7 +32,7 @@ class WireServer:
         self.hold: threading.Event | None = None
         """Requests to a collection wait for it."""
         self.requests: list[str] = []
-        self.version = "1.16.0"
+        self.version = "1.20.0"
         self._local = QdrantClient(":memory:")
         self._turn = threading.Lock()
         self._routes: dict[str, Route] = {
@@ -108,7 +108,12 @@ class WireServer:
     def _scroll(self, name: str, body: dict[str, Any]) -> Any:
         wanted = models.ScrollRequest(**body)
         points, following = self._local.scroll(
-            name, wanted.filter, limit=wanted.limit or 10, offset=wanted.offset
+            name,
+            wanted.filter,
+            limit=wanted.limit or 10,
+            offset=wanted.offset,
+            order_by=wanted.order_by,
+            with_payload=True if wanted.with_payload is None else wanted.with_payload,
         )
         return {"points": points, "next_page_offset": following}
 

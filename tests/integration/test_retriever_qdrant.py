@@ -19,17 +19,21 @@ import pytest
 from qdrant_client import AsyncQdrantClient, models
 
 from motet.errors import FaultError, SetupError
+from motet.messages import ANYBODY
 from motet_retriever.stores import qdrant_records, qdrant_server
 from motet_retriever.stores.port import PassageStore, Query
 from motet_retriever.stores.qdrant_calls import Collection
-from motet_retriever.stores.qdrant_records import Records
+from motet_retriever.stores.qdrant_records import TERMS, Records
 from motet_retriever.stores.qdrant_server import QdrantServerStore
 from tests.integration.qdrant_servers import Died, Hesitating, dying, hesitating
 from tests.integration.qdrant_wire import WireServer
 from tests.integration.stored_documents import DIMENSION, unit, version
 from tests.integration.test_retriever_store import PassageStoreContract, everything, texts
 
-pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Local mode performs exact:UserWarning"),
+]
 SERVER = os.environ.get("MOTET_TEST_QDRANT_URL")
 KEY = os.environ.get("MOTET_TEST_QDRANT_API_KEY", "any")
 OURS = "motet-test-"
@@ -49,9 +53,16 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(qdrant_records, "PATIENCE_S", 0.0)
 
 
+KINDS = {
+    "passage": TERMS.join(must_not=[TERMS.empty("document")]),
+    "document": TERMS.join(must_not=[TERMS.empty("record"), TERMS.empty("to")]),
+    "claim": TERMS.join(must=[TERMS.empty("to")], must_not=[TERMS.empty("record")]),
+}
+
+
 async def points(client: AsyncQdrantClient, kind: str = "passage") -> int:
     """How many points of a kind there are, findable or not."""
-    which = models.Filter(must=[qdrant_records.equals("kind", kind)])
+    which = models.Filter(must=[KINDS[kind]])
     return (await client.count("passages", count_filter=which)).count
 
 
@@ -107,7 +118,7 @@ async def test_replicas_see_what_each_other_writes(client: AsyncQdrantClient) ->
     assert await everything(other) == {"a": {"apple", "pear"}}
     await other.put(*version("a", ["fig"], "v2"))
     assert await everything(one) == {"a": {"fig"}}
-    assert await one.delete(["a"]) == {"a": 1}
+    assert await one.delete(ANYBODY, ["a"]) == {"a": 1}
     assert await everything(other) == {}
     assert await points(client) == await points(client, "document") == 0
 
@@ -179,12 +190,12 @@ async def test_replicas_delete_and_write_at_once(client: AsyncQdrantClient) -> N
     for number in range(6):
         await asyncio.gather(
             stores[0].put(*version("a", [f"apple {number}"] * 3, f"v{number}")),
-            stores[1].delete(["a"]),
+            stores[1].delete(ANYBODY, ["a"]),
             stores[2].put(*version("a", [f"pear {number}"] * 3, f"w{number}")),
         )
         found = await everything(stores[number % 3])
         assert await points(client) == (3 if found else 0)
-        assert set(await stores[0].find(["a"])) == set(found)
+        assert set(await stores[0].find(ANYBODY, ["a"])) == set(found)
 
 
 def doomed(client: AsyncQdrantClient, calls: int) -> QdrantServerStore:
@@ -202,8 +213,8 @@ async def test_killed_within_a_put(client: AsyncQdrantClient, calls: int) -> Non
         await doomed(client, calls).put(*version("a", ["new"] * 300, "v2"))
         assert calls > 10
     (seen,) = (await everything(store)).values()
-    found = await store.search(Query(limit=1000, vector=unit(0)))
-    known = (await store.find(["a"]))["a"]
+    found = await store.search(Query(1000, ANYBODY, vector=unit(0)))
+    known = (await store.find(ANYBODY, ["a"]))["a"]
     assert (seen, len(found["dense"]), known.fingerprint) in (
         ({"old"}, 3, "v1"),
         ({"new"}, 300, "v2"),
@@ -223,12 +234,12 @@ async def test_killed_within_a_delete(
     await store.put(*version("a", ["apple"] * 3))
     await store.put(*version("b", ["pear"]))
     with contextlib.suppress(Died):
-        await doomed(client, calls).delete(["a"])
-    there = await store.find(["a"])
+        await doomed(client, calls).delete(ANYBODY, ["a"])
+    there = await store.find(ANYBODY, ["a"])
     assert await texts(store, "apple") == ({"apple"} if there else set())
     monkeypatch.setattr(qdrant_server, "FORSAKEN_AFTER_S", -1)
     opened = await replica(client)
-    assert await opened.find(["a"]) == there
+    assert await opened.find(ANYBODY, ["a"]) == there
     assert await points(client) == (4 if there else 1)
     assert await points(client, "claim") == 0
     assert await everything(opened) == {**({"a": {"apple"}} if there else {}), "b": {"pear"}}
@@ -240,7 +251,7 @@ async def test_what_is_left_of_a_dead_writer_crowds_nothing_out(client: AsyncQdr
     with contextlib.suppress(Died):
         await doomed(client, 7).put(*version("b", ["apple"] * 300))
     assert await points(client) > 100
-    found = await store.search(Query(limit=2, vector=unit(0), words="apple"))
+    found = await store.search(Query(2, ANYBODY, vector=unit(0), words="apple"))
     assert {branch: [each.passage.source for each in hits] for branch, hits in found.items()} == {
         "dense": ["a"],
         "sparse": ["a"],
@@ -249,7 +260,7 @@ async def test_what_is_left_of_a_dead_writer_crowds_nothing_out(client: AsyncQdr
 
 async def test_a_living_writer_is_waited_for(client: AsyncQdrantClient) -> None:
     store = await replica(client)
-    claim = await Records(Collection(client, "passages")).claim("a", make=True)
+    claim = await Records(Collection(client, "passages")).claim("default", "a", make=True)
     assert claim is not None
     putting = asyncio.create_task(store.put(*version("a", ["apple"])))
     done, _ = await asyncio.wait([putting], timeout=0.3)

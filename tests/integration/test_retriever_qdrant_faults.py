@@ -10,6 +10,7 @@ import pytest
 
 from motet.errors import FaultError, SetupError
 from motet.messages import (
+    ANYBODY,
     Document,
     DocumentsRequest,
     DocumentsResult,
@@ -27,9 +28,12 @@ from tests.embedder import LetterEmbedder
 from tests.integration.qdrant_wire import WireServer
 from tests.integration.stored_documents import DIMENSION, unit, version
 
-pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Local mode performs exact:UserWarning"),
+]
 KEY = "a-key"
-QUERY = Query(limit=5, vector=unit(0), words="apple")
+QUERY = Query(5, ANYBODY, vector=unit(0), words="apple")
 
 
 @pytest.fixture
@@ -78,12 +82,12 @@ async def test_a_server_that_is_just_starting(
 ) -> None:
     server.failures = [503, 503]
     async with await opened(server.url) as store:
-        assert await store.page(5, None) == ([], None)
+        assert await store.page(ANYBODY, 5, None) == ([], None)
 
 
 async def test_a_server_that_is_too_old(server: WireServer) -> None:
-    server.version = "1.15.4"
-    with pytest.raises(SetupError, match=r"version 1\.15\.4; the retriever needs 1\.16"):
+    server.version = "1.19.1"
+    with pytest.raises(SetupError, match=r"version 1\.19\.1; the retriever needs 1\.20"):
         await opened(server.url)
 
 
@@ -105,9 +109,9 @@ async def test_a_failure_that_stays_is_a_fault_to_try_again(server: WireServer) 
         for asked in (
             store.search(QUERY),
             store.put(*version("a", ["pear"], "v2")),
-            store.delete(["a"]),
-            store.find(["a"]),
-            store.page(5, None),
+            store.delete(ANYBODY, ["a"]),
+            store.find(ANYBODY, ["a"]),
+            store.page(ANYBODY, 5, None),
         ):
             with pytest.raises(FaultError) as raised:
                 await asked

@@ -65,7 +65,12 @@ async def resources(
         await embedder.embed(["The model is loaded before the first question comes."])
         store = await stack.enter_async_context(await open_store(own, settings, embedder))
         ingestion = Ingestion(
-            store, embedder, own.cutting(), limits=own.limits(), bounds=own.bounds()
+            store,
+            embedder,
+            own.cutting(),
+            max_document_bytes=own.max_document_bytes,
+            max_file_bytes=own.max_file_bytes,
+            bounds=own.bounds(),
         )
         stack.push_async_callback(ingestion.close)
         search = Search(

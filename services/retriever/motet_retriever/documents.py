@@ -18,7 +18,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
 from motet.errors import FaultError
@@ -81,13 +81,12 @@ WRITTEN = frozenset(["text/plain", "text/markdown"])
 """What is read as it stands, so that its bytes are its text's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """How large documents may be."""
 
-    text_bytes: int = 16 << 20
+    text_bytes: int
     """Of a document's text in UTF-8, and so of plain text."""
-    file_bytes: int = 64 << 20
+    file_bytes: int
     """Of another file."""
 
 

@@ -9,7 +9,6 @@ from pydantic_settings import SettingsConfigDict
 
 from motet.settings import ServiceSettings, Settings
 from motet_retriever.chunking import Chunking, Way
-from motet_retriever.documents import Limits
 from motet_retriever.fusion import Fusion
 from motet_retriever.parsing import Bounds
 
@@ -83,10 +82,6 @@ class RetrieverSettings(ServiceSettings):
     def cutting(self) -> Chunking:
         """How documents are cut."""
         return Chunking(self.chunk_tokens, self.chunk_overlap, self.chunking)
-
-    def limits(self) -> Limits:
-        """How large documents may be."""
-        return Limits(self.max_document_bytes, self.max_file_bytes)
 
     def bounds(self) -> Bounds:
         """What parsing may take."""

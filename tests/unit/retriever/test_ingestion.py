@@ -113,7 +113,7 @@ async def test_passages_are_embedded_together(ingestion: Ingestion, embedder: An
 
 
 async def test_a_large_document_is_embedded_in_parts(store: PassageStore, embedder: Any) -> None:
-    ingestion = Ingestion(store, embedder, Chunking(16, 0), max_document_bytes=1 << 20)
+    ingestion = Ingestion(store, embedder, Chunking(16, 0))
     text = "".join(f"Sentence number {n} of this large document is here.\n" for n in range(300))
     (item,) = (
         await ingestion.ingest(ANYBODY, [Document(source="a", text=text)], Sources(no_blobs))
@@ -293,6 +293,20 @@ async def test_what_the_graph_refuses_is_stored_and_offered_again(
     graph.fault = None
     assert await connected(ingestion, graph, a="Apples.") == ["replaced"]
     assert graph.has == ["a"]
+
+
+async def test_what_is_too_large_for_the_graph_is_stored_without_it(
+    ingestion: Ingestion, store: PassageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("motet_retriever.ingestion.GRAPH_CHARACTERS", 10)
+    graph = Graph()
+    result = await ingestion.ingest(
+        ANYBODY, texts(a="Apples.", b="Bananas and figs."), Sources(no_blobs), connect=graph
+    )
+    assert graph.has == ["a"]
+    reasons = [item.reason for item in result.items]
+    assert reasons == [None, "The knowledge graph has not taken it: it is too large for it."]
+    assert await sources_with(store, "bananas") == {"b"}
 
 
 async def test_a_cancelled_call_stores_nothing(ingestion: Ingestion, store: PassageStore) -> None:

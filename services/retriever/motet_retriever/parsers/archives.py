@@ -13,7 +13,7 @@ from datetime import datetime
 from io import BytesIO
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
-from lxml import etree
+from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]  # a compiled module
 
 from motet_retriever.parsers.parsed import UnreadableError, language_tag, moment
 

@@ -33,7 +33,7 @@ def parse_docx(data: bytes, limit: int) -> Parsed:
 
     _check(data)
     looked_through(data)
-    document = Document(BytesIO(data))
+    document: Any = Document(BytesIO(data))
     writer = Writer(limit)
     body = document.element.body
     if next(body.iter(f"{_W}lastRenderedPageBreak"), None) is not None:
@@ -140,7 +140,7 @@ def _table_rows(table: Any) -> Iterator[list[str]]:
 
 
 def _write_notes(blob: bytes, writer: Writer) -> None:
-    from lxml import etree
+    from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]  # a compiled module
 
     root = etree.fromstring(blob, etree.XMLParser(resolve_entities=False, no_network=True))
     for note in root:

@@ -32,8 +32,9 @@ TRIED_FOR_S = 5.0
 """Seconds after which a call that fails is not tried again."""
 CONNECT_WITHIN_S = 10.0
 """Seconds in which a server that is just starting must answer."""
-SINCE = (1, 16)
-"""The first version of the server that has conditional writes and metadata of collections."""
+SINCE = (1, 20)
+"""The first version of the server that matches by a part of a text; conditional writes and metadata
+of collections came with 1.16, matching by a prefix with 1.19."""
 SERVER_ERROR = 500
 REFUSED = (401, 403)
 GONE = 404

@@ -19,17 +19,18 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
-from uuid import UUID, uuid4, uuid5
+from uuid import UUID, uuid4
 
 from qdrant_client import models
 
-from motet.messages import DocumentInfo
+from motet.messages import DocumentInfo, Principal
 from motet_retriever.stores.qdrant_calls import Collection
+from motet_retriever.stores.qdrant_payload import document_id, finders, seen_by
+from motet_retriever.stores.server_terms import ServerTerms
 
-__all__ = ["Record", "Records", "equals", "generation_after"]
+__all__ = ["TERMS", "Record", "Records", "generation_after"]
 
-RECORDS = UUID("0b6e7f0a-5d0e-4c57-9c0d-6a3c5f1d2e47")
-"""Namespace of the ids of records, which are made from sources."""
+TERMS = ServerTerms()
 PATIENCE_S = 5.0
 """Seconds for which a claim must not move until another writer takes it over. A living holder
 renews it with each batch of passages."""
@@ -42,26 +43,30 @@ AT_ONCE = 1000
 class Record:
     """What is known of a document."""
 
+    tenant: str
     source: str
     document: DocumentInfo | None = None
     """None where no version counts."""
     generation: int | None = None
-    """Of the passages that count."""
+    """Of the passages that count: their `version`."""
     pending: int | None = None
     """Of those that are being written, or that of the clean-up."""
     revision: str = field(default_factory=lambda: uuid4().hex)
 
     @property
     def id(self) -> str:
-        """The point's."""
-        return str(uuid5(RECORDS, self.source))
+        """Of the document, and of the record's point."""
+        return document_id(self.tenant, self.source)
 
     def payload(self) -> dict[str, Any]:
         """What the point holds."""
+        info = self.document
         return {
-            "kind": "claim" if self.document is None else "document",
+            "to": [] if info is None else finders(["record"], self.tenant, info.labels),
+            "record": self.id,
+            "tenant": self.tenant,
             "source": self.source,
-            "document": None if self.document is None else self.document.model_dump(mode="json"),
+            "info": None if info is None else info.model_dump_json(),
             "generation": self.generation,
             "pending": self.pending,
             "revision": self.revision,
@@ -76,25 +81,48 @@ class Records:
         self._client = collection.client
         self._name = collection.name
 
-    async def get(self, sources: Sequence[str]) -> dict[str, Record]:
-        """Those that are there, by source."""
-        ids = [Record(source).id for source in sources]
+    async def get(self, ids: Sequence[str]) -> dict[str, Record]:
+        """Those that are there, by id."""
         found: list[Record] = []
         for first in range(0, len(ids), AT_ONCE):
             points = await self._ask(
                 self._client.retrieve, self._name, ids=ids[first : first + AT_ONCE]
             )
             found += [_record(point.payload) for point in points]
-        return {record.source: record for record in found}
+        return {record.id: record for record in found}
 
-    async def page(self, limit: int, after: UUID | None) -> tuple[list[DocumentInfo], str | None]:
-        """Documents that count, and where the next ones begin."""
+    async def find(self, principal: Principal, sources: Sequence[str]) -> dict[str, DocumentInfo]:
+        """Those of the documents that count and that the principal sees, by source."""
+        ids = [document_id(principal.tenant, source) for source in dict.fromkeys(sources)]
+        found: list[DocumentInfo] = []
+        for first in range(0, len(ids), AT_ONCE):
+            some = ids[first : first + AT_ONCE]
+            found += (await self._seen(principal, len(some), must=[TERMS.one_of("record", some)]))[
+                0
+            ]
+        return {document.source: document for document in found}
+
+    async def page(
+        self, principal: Principal, limit: int, after: UUID | None
+    ) -> tuple[list[DocumentInfo], str | None]:
+        """Documents that count and that the principal sees, and where the next ones begin."""
+        return await self._seen(principal, limit, offset=None if after is None else str(after))
+
+    async def _seen(
+        self,
+        principal: Principal,
+        limit: int,
+        must: Sequence[models.Condition] = (),
+        offset: str | None = None,
+    ) -> tuple[list[DocumentInfo], str | None]:
         points, following = await self._ask(
             self._client.scroll,
             self._name,
-            scroll_filter=models.Filter(must=[equals("kind", "document")]),
+            scroll_filter=models.Filter(
+                must=[*must, TERMS.one_of("to", seen_by(principal, "record"))]
+            ),
             limit=limit,
-            offset=None if after is None else str(after),
+            offset=offset,
         )
         documents = [_record(point.payload).document for point in points]
         return (
@@ -108,23 +136,24 @@ class Records:
         points, _ = await self._ask(
             self._client.scroll,
             self._name,
-            scroll_filter=models.Filter(must=[old], must_not=[equals("kind", "passage")]),
+            scroll_filter=models.Filter(must=[old]),
             limit=AT_ONCE,
         )
         return [_record(point.payload) for point in points]
 
-    async def claim(self, source: str, *, make: bool) -> Record | None:
+    async def claim(self, tenant: str, source: str, *, make: bool) -> Record | None:
         """The record, with a `pending` of the caller's; waits while another writer is at work.
 
         None if there is no record, unless `make` is set.
         """
+        name = document_id(tenant, source)
         seen, since = "", 0.0
         while True:
-            record = (await self.get([source])).get(source)
+            record = (await self.get([name])).get(name)
             if record is None and not make:
                 return None
             if record is None:
-                claimed = await self._insert(Record(source, pending=generation_after(0)))
+                claimed = await self._insert(Record(tenant, source, pending=generation_after(0)))
             elif record.pending is None:
                 claimed = await self.take(record)
             else:
@@ -164,18 +193,13 @@ class Records:
             self._name,
             points=[models.PointStruct(id=record.id, vector={}, payload=record.payload())],
             # One that is there has another revision, so it stays; this one may be sent twice.
-            update_filter=models.Filter(must=[equals("revision", record.revision)]),
+            update_filter=models.Filter(must=[TERMS.one_of("revision", [record.revision])]),
         )
         return await self._confirmed(record)
 
     async def _confirmed(self, record: Record) -> Record | None:
-        there = (await self.get([record.source])).get(record.source)
+        there = (await self.get([record.id])).get(record.id)
         return record if there is not None and there.revision == record.revision else None
-
-
-def equals(key: str, value: str | int) -> models.FieldCondition:
-    """Holds for points whose payload has `value` under `key`."""
-    return models.FieldCondition(key=key, match=models.MatchValue(value=value))
 
 
 def generation_after(last: int) -> int:
@@ -185,13 +209,16 @@ def generation_after(last: int) -> int:
 
 def _as_read(record: Record) -> models.Filter:
     return models.Filter(
-        must=[models.HasIdCondition(has_id=[record.id]), equals("revision", record.revision)]
+        must=[
+            models.HasIdCondition(has_id=[record.id]),
+            TERMS.one_of("revision", [record.revision]),
+        ]
     )
 
 
 def _record(payload: Mapping[str, Any] | None) -> Record:
     values = dict(payload or {})
-    values.pop("kind")
-    if values["document"] is not None:
-        values["document"] = DocumentInfo.model_validate(values["document"])
-    return Record(**values)
+    del values["to"], values["record"]
+    info = values.pop("info")
+    document = None if info is None else DocumentInfo.model_validate_json(info)
+    return Record(document=document, **values)

@@ -9,20 +9,20 @@ from qdrant_client import models
 
 from motet.errors import FaultError, SetupError
 from motet_retriever.stores.qdrant_calls import Collection
+from motet_retriever.stores.qdrant_payload import INDEXED
 
 __all__ = ["prepare"]
 
-FORMAT = 1
+FORMAT = 2
 """Version of everything that decides what is in a collection."""
 MAKER = "motet"
-INDEXED = {
-    "kind": models.PayloadSchemaType.KEYWORD,
-    "source": models.PayloadSchemaType.KEYWORD,
-    "revision": models.PayloadSchemaType.KEYWORD,
-    "generation": models.PayloadSchemaType.INTEGER,
-    "pending": models.PayloadSchemaType.INTEGER,
+OF_RECORDS = {
+    "record": "keyword",
+    "revision": "keyword",
+    "version": "integer",
+    "pending": "integer",
 }
-"""What filters ask for; a server in strict mode refuses others."""
+"""What the store itself asks for, beside `INDEXED`."""
 
 
 async def prepare(collection: Collection, model: str, dimension: int) -> None:
@@ -51,8 +51,9 @@ async def prepare(collection: Collection, model: str, dimension: int) -> None:
                 raise
     config = (await ask(client.get_collection, name)).config
     _check(name, config, {**made_by, "dimension": dimension})
-    for field, kind in INDEXED.items():
-        await ask(client.create_payload_index, name, field_name=field, field_schema=kind)
+    for field, kind in {**INDEXED, **OF_RECORDS}.items():
+        schema = models.PayloadSchemaType(kind)
+        await ask(client.create_payload_index, name, field_name=field, field_schema=schema)
 
 
 def _check(name: str, config: models.CollectionConfig, wanted: Mapping[str, Any]) -> None:

@@ -26,18 +26,36 @@ import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
-from uuid import UUID, uuid5
+from uuid import UUID
 from weakref import WeakValueDictionary
 
+import numpy as np
 from qdrant_client import AsyncQdrantClient, models
 from typing_extensions import override
 
 from motet.errors import FaultError, SetupError
-from motet.messages import DocumentInfo, FaultType, Passage
+from motet.messages import DocumentInfo, FaultType, Filter, Passage, Principal
 from motet_retriever.stores.bm25 import bm25
-from motet_retriever.stores.port import Branch, Found, IndexedPassage, PassageStore, Query
+from motet_retriever.stores.port import (
+    Branch,
+    Found,
+    HiddenError,
+    IndexedPassage,
+    PassageStore,
+    Query,
+)
 from motet_retriever.stores.qdrant_calls import Collection, connect, reach
-from motet_retriever.stores.qdrant_records import Record, Records, equals, generation_after
+from motet_retriever.stores.qdrant_filters import translate
+from motet_retriever.stores.qdrant_payload import (
+    PASSAGE,
+    document_id,
+    passage_of,
+    passage_payload,
+    point_id,
+    seen_by,
+    sees,
+)
+from motet_retriever.stores.qdrant_records import TERMS, Record, Records, generation_after
 from motet_retriever.stores.qdrant_schema import prepare
 
 __all__ = ["QdrantServerStore"]
@@ -50,6 +68,8 @@ ROUNDS = 6
 """Times that a search is asked while what it finds changes; then it leaves out what does."""
 SEEN = 100_000
 """Documents whose generation is remembered, some 20 MB."""
+STORED = [*PASSAGE, "document", "version"]
+"""The part of a payload that a search looks at."""
 FORSAKEN_AFTER_S = 600
 """Seconds after which a claim is taken for one of a process that died, when a store is opened."""
 
@@ -117,39 +137,34 @@ class QdrantServerStore(PassageStore):
         self._close = close
 
     @override
-    async def put(self, document: DocumentInfo, passages: Sequence[IndexedPassage]) -> None:
-        async with self._turn(document.source):
+    async def put(
+        self, principal: Principal, document: DocumentInfo, passages: Sequence[IndexedPassage]
+    ) -> None:
+        async with self._turn(document_id(principal.tenant, document.source)):
             for _ in range(ATTEMPTS):
-                if await self._put(document, passages):
+                if await self._put(principal, document, passages):
                     return
-        raise FaultError.of(
-            FaultType.UNAVAILABLE,
-            f"Others keep writing {document.source!r} at the same time.",
-            retryable=True,
-        )
+        raise _busy(document.source)
 
     @override
-    async def delete(self, sources: Sequence[str]) -> dict[str, int]:
+    async def delete(self, principal: Principal, sources: Sequence[str]) -> dict[str, int]:
         there: dict[str, int] = {}
-        for source in dict.fromkeys(sources):
-            async with self._turn(source):
-                passages = await self._delete(source)
+        for source in await self.find(principal, sources):
+            async with self._turn(document_id(principal.tenant, source)):
+                passages = await self._delete(principal, source)
             if passages is not None:
                 there[source] = passages
         return there
 
     @override
-    async def find(self, sources: Sequence[str]) -> dict[str, DocumentInfo]:
-        records = await self._records.get(sources)
-        return {
-            source: record.document
-            for source, record in records.items()
-            if record.document is not None
-        }
+    async def find(self, principal: Principal, sources: Sequence[str]) -> dict[str, DocumentInfo]:
+        return await self._records.find(principal, sources)
 
     @override
-    async def page(self, limit: int, after: str | None) -> tuple[list[DocumentInfo], str | None]:
-        return await self._records.page(limit, None if after is None else UUID(after))
+    async def page(
+        self, principal: Principal, limit: int, after: str | None
+    ) -> tuple[list[DocumentInfo], str | None]:
+        return await self._records.page(principal, limit, None if after is None else UUID(after))
 
     @override
     async def search(self, query: Query) -> Mapping[Branch, Sequence[Found]]:
@@ -160,23 +175,72 @@ class QdrantServerStore(PassageStore):
             asked = time.monotonic()
             found = await self._propose(query, stale)
             versions = {_version(point) for points in found.values() for point in points}
-            current = await self._current({source for source, _ in versions})
+            current = await self._current({document for document, _ in versions})
             settled = {
-                (source, generation)
-                for source, generation, since in current
+                (document, generation)
+                for document, generation, since in current
                 if since is not None and since <= asked
             }
             if versions <= settled:
                 break
-            stale |= versions - {(source, generation) for source, generation, _ in current}
+            stale |= versions - {(document, generation) for document, generation, _ in current}
         return {
-            branch: [
-                Found(_passage(point), point.score)
-                for point in points
-                if _version(point) in settled
-            ]
+            branch: [_found(point) for point in points if _version(point) in settled]
             for branch, points in found.items()
         }
+
+    @override
+    async def read(
+        self, principal: Principal, source: str, *, where: Filter | None = None, limit: int = 1000
+    ) -> list[Passage]:
+        name = document_id(principal.tenant, source)
+        for _ in range(ROUNDS):
+            record = (await self._records.get([name])).get(name)
+            if record is None or record.generation is None:
+                return []
+            points, _ = await self._ask(
+                self._client.scroll,
+                self._name,
+                scroll_filter=models.Filter(
+                    must=[
+                        TERMS.one_of("document", [name]),
+                        TERMS.one_of("version", [record.generation]),
+                        TERMS.one_of("to", seen_by(principal, "passage")),
+                        *([] if where is None else [translate(TERMS, where)]),
+                    ]
+                ),
+                limit=limit,
+                order_by=models.OrderBy(key="number.position"),
+                with_payload=PASSAGE,
+            )
+            after = (await self._records.get([name])).get(name)
+            if after is not None and after.generation == record.generation:
+                return [passage_of(point.payload) for point in points]
+        raise _busy(source)
+
+    @override
+    async def get(self, principal: Principal, ids: Sequence[str]) -> dict[str, Passage]:
+        found: dict[str, Passage] = {}
+        wanted = list(dict.fromkeys(ids))
+        for first in range(0, len(wanted), BATCH):
+            some = wanted[first : first + BATCH]
+            which = [
+                TERMS.one_of("passage_id", some),
+                TERMS.one_of("to", seen_by(principal, "passage", "section", "document")),
+            ]
+            points, _ = await self._ask(
+                self._client.scroll,
+                self._name,
+                scroll_filter=models.Filter(must=which),
+                # One passage may be there in a version that counts and in others that do not.
+                limit=BATCH * ATTEMPTS,
+                with_payload=STORED,
+            )
+            current = await self._current({_version(point)[0] for point in points})
+            counts = {(document, generation) for document, generation, _ in current}
+            passages = [passage_of(each.payload) for each in points if _version(each) in counts]
+            found |= {passage.id: passage for passage in passages}
+        return found
 
     @override
     async def flush(self) -> None:
@@ -188,19 +252,23 @@ class QdrantServerStore(PassageStore):
         if close is not None:
             await close()
 
-    def _turn(self, source: str) -> asyncio.Lock:
+    def _turn(self, document: str) -> asyncio.Lock:
         """Writers of this process do not contend for a claim."""
-        return self._turns.setdefault(source, asyncio.Lock())
+        return self._turns.setdefault(document, asyncio.Lock())
 
-    async def _put(self, document: DocumentInfo, passages: Sequence[IndexedPassage]) -> bool:
+    async def _put(
+        self, principal: Principal, document: DocumentInfo, passages: Sequence[IndexedPassage]
+    ) -> bool:
         """Whether the new version counts; not if another writer took the document over."""
-        claim = await self._records.claim(document.source, make=True)
+        claim = await self._records.claim(principal.tenant, document.source, make=True)
         assert claim is not None  # noqa: S101  # it was made
         assert claim.pending is not None  # noqa: S101
         generation = claim.pending
         committed = None
         try:
-            written = await self._write(claim, passages)
+            if claim.document is not None and not sees(principal, claim.document.labels):
+                raise HiddenError(document.source)
+            written = await self._write(claim, document, passages)
             if written is not None:
                 committed = await self._records.change(
                     written, document=document, generation=generation
@@ -209,13 +277,15 @@ class QdrantServerStore(PassageStore):
                 await self._settle(committed)
         except BaseException:
             with contextlib.suppress(FaultError):
-                await self._abandon(document.source, generation)
+                await self._abandon(claim.id, generation)
             raise
         if committed is None:
-            await self._abandon(document.source, generation)
+            await self._abandon(claim.id, generation)
         return committed is not None
 
-    async def _write(self, claim: Record, passages: Sequence[IndexedPassage]) -> Record | None:
+    async def _write(
+        self, claim: Record, document: DocumentInfo, passages: Sequence[IndexedPassage]
+    ) -> Record | None:
         """Stores passages under a claim, renewed with each batch; None when it is lost."""
         renewed: Record | None = claim
         for first in range(0, len(passages), BATCH):
@@ -224,15 +294,20 @@ class QdrantServerStore(PassageStore):
             if renewed is None:
                 return None
             claim = renewed
-            points = [self._point(each, claim) for each in passages[first : first + BATCH]]
+            points = [
+                self._point(each, claim, document) for each in passages[first : first + BATCH]
+            ]
             await self._ask(self._client.upsert, self._name, points=points)
         return claim
 
-    async def _delete(self, source: str) -> int | None:
+    async def _delete(self, principal: Principal, source: str) -> int | None:
         """The number of passages that were there; None without such a document."""
         while True:
-            claim = await self._records.claim(source, make=False)
+            claim = await self._records.claim(principal.tenant, source, make=False)
             if claim is None:
+                return None
+            if claim.document is not None and not sees(principal, claim.document.labels):
+                await self._settle(claim)  # its labels have changed since it was found
                 return None
             gone = await self._records.change(claim, document=None, generation=None)
             if gone is not None:
@@ -243,28 +318,28 @@ class QdrantServerStore(PassageStore):
         """Leaves of a document what counts, and ends the claim."""
         await self._remove(
             [
-                equals("source", claim.source),
-                models.FieldCondition(key="generation", range=models.Range(lte=claim.pending)),
+                TERMS.one_of("document", [claim.id]),
+                TERMS.number("version", lte=float(claim.pending or 0)),
             ],
-            [] if claim.generation is None else [equals("generation", claim.generation)],
+            [] if claim.generation is None else [TERMS.one_of("version", [claim.generation])],
         )
         if claim.document is None:
             await self._records.remove(claim)
         else:
             await self._records.change(claim, pending=None)
 
-    async def _abandon(self, source: str, generation: int) -> None:
+    async def _abandon(self, name: str, generation: int) -> None:
         """Ends a claim whose state is not known; leaves nothing of it unless it was committed."""
-        record = (await self._records.get([source])).get(source)
+        record = (await self._records.get([name])).get(name)
         if record is not None and record.pending == generation:
             await self._settle(record)
         elif record is None or record.generation != generation:
-            await self._remove([equals("source", source), equals("generation", generation)], [])
+            await self._remove(
+                [TERMS.one_of("document", [name]), TERMS.one_of("version", [generation])], []
+            )
 
-    async def _remove(
-        self, which: list[models.FieldCondition], but: list[models.FieldCondition]
-    ) -> None:
-        selector = models.Filter(must=[equals("kind", "passage"), *which], must_not=[*but])
+    async def _remove(self, which: list[models.Condition], but: list[models.Condition]) -> None:
+        selector = models.Filter(must=which, must_not=but)
         await self._ask(self._client.delete, self._name, points_selector=selector)
 
     async def _sweep(self) -> None:
@@ -288,19 +363,31 @@ class QdrantServerStore(PassageStore):
                 asked["sparse"] = models.SparseVector(indices=words.indices, values=words.values)
             else:
                 found["sparse"] = []
+        which = [TERMS.one_of("to", seen_by(query.principal, query.level))]
+        if query.sources:
+            names = [document_id(query.principal.tenant, source) for source in query.sources]
+            which.append(TERMS.one_of("document", names))
+        if query.where is not None:
+            which.append(translate(TERMS, query.where))
         within = models.Filter(
-            must=[models.FieldCondition(key="source", match=models.MatchAny(any=[*query.sources]))]
-            if query.sources
-            else None,
+            must=which,
             must_not=[
-                models.Filter(must=[equals("source", source), equals("generation", generation)])
-                for source, generation in sorted(stale)
+                TERMS.join(
+                    must=[TERMS.one_of("document", [name]), TERMS.one_of("version", [generation])]
+                )
+                for name, generation in sorted(stale)
             ]
             or None,
         )
         requests = [
             models.QueryRequest(
-                query=each, using=branch, limit=query.limit, filter=within, with_payload=True
+                query=each,
+                using=branch,
+                limit=query.limit,
+                filter=within,
+                params=models.SearchParams(exact=True) if query.exact else None,
+                with_payload=STORED,
+                with_vector=["dense"] if query.vectors else False,
             )
             for branch, each in asked.items()
         ]
@@ -309,25 +396,26 @@ class QdrantServerStore(PassageStore):
             found |= {branch: answer.points for branch, answer in zip(asked, answers, strict=True)}
         return found
 
-    async def _current(self, sources: set[str]) -> list[tuple[str, int, float | None]]:
+    async def _current(self, documents: set[str]) -> list[tuple[str, int, float | None]]:
         """The generations that count, each with since when this store has known it."""
-        records = await self._records.get(sorted(sources))
+        records = await self._records.get(sorted(documents))
         now = time.monotonic()
         if len(self._seen) > SEEN:
             self._seen.clear()
         current: list[tuple[str, int, float | None]] = []
-        for source, record in records.items():
+        for name, record in records.items():
             if record.generation is None:
                 continue
-            known, since = self._seen.get(source, (None, now))
+            known, since = self._seen.get(name, (None, now))
             if known != record.generation:
                 since = now
-                self._seen[source] = (record.generation, now)
-            current.append((source, record.generation, since))
+                self._seen[name] = (record.generation, now)
+            current.append((name, record.generation, since))
         return current
 
-    def _point(self, indexed: IndexedPassage, claim: Record) -> models.PointStruct:
-        passage = indexed.passage
+    def _point(
+        self, indexed: IndexedPassage, claim: Record, document: DocumentInfo
+    ) -> models.PointStruct:
         if len(indexed.vector) != self._dimension:
             raise ValueError(
                 f"An embedding has dimension {len(indexed.vector)}, not {self._dimension}."
@@ -336,23 +424,33 @@ class QdrantServerStore(PassageStore):
         words = self._words.embed_document(indexed.words)
         if words.indices:
             vector["sparse"] = models.SparseVector(indices=words.indices, values=words.values)
+        version = claim.pending or 0
         return models.PointStruct(
-            id=str(uuid5(UUID(passage.id), str(claim.pending))),
+            id=str(point_id(claim.id, version, indexed.passage.id)),
             vector=vector,
-            payload={
-                "kind": "passage",
-                "passage": passage.id,
-                "generation": claim.pending,
-                **passage.model_dump(mode="json", exclude={"id", "score", "branches"}),
-            },
+            payload=passage_payload(
+                indexed,
+                document=claim.id,
+                version=version,
+                tenant=claim.tenant,
+                labels=document.labels,
+            ),
         )
 
 
-def _version(point: models.ScoredPoint) -> tuple[str, int]:
+def _version(point: models.ScoredPoint | models.Record) -> tuple[str, int]:
     payload = point.payload or {}
-    return payload["source"], payload["generation"]
+    return payload["document"], payload["version"]
 
 
-def _passage(point: models.ScoredPoint) -> Passage:
-    payload = point.payload or {}
-    return Passage.model_validate({**payload, "id": payload["passage"]})
+def _found(point: models.ScoredPoint) -> Found:
+    vector = None
+    if isinstance(point.vector, dict):
+        vector = np.asarray(point.vector["dense"], np.float32)
+    return Found(passage_of(point.payload), point.score, vector)
+
+
+def _busy(source: str) -> FaultError:
+    return FaultError.of(
+        FaultType.UNAVAILABLE, f"Others keep writing {source!r} at the same time.", retryable=True
+    )
