@@ -3,7 +3,7 @@
 Invariants:
 
 - A document that cannot be read, or that would replace one which the principal does not see, is
-  reported, and the rest goes on; nothing of it is stored, and the version before stays.
+  reported, and the rest goes on; nothing is stored but why, and the version before stays.
 - What is wrong with the retriever itself (the embedding model, the store, the object store) ends
   the call, so that it is tried again; what was stored until then is found unchanged by the next
   attempt.
@@ -19,6 +19,7 @@ Invariants:
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
 import numpy as np
 
@@ -33,6 +34,7 @@ from motet_retriever.documents import (
     PreparedDocument,
     Sources,
     UnreadableError,
+    failed,
     fingerprint,
     hear,
     prepare,
@@ -52,7 +54,9 @@ Item = IngestResult.Item
 Connect = Callable[[Sequence[PreparedDocument]], Awaitable[None]]
 
 CONNECTED = "+graph"
-"""Ends the fingerprint of a document that the knowledge graph has too."""
+"""Ends the fingerprint of a document that the knowledge graph has too, or will never take."""
+
+NOT_TAKEN = "The knowledge graph has not taken it"
 
 GRAPH_PASSAGES = 10_000
 GRAPH_CHARACTERS = 20_000
@@ -122,7 +126,7 @@ class Ingestion:
                 if progress is not None:
                     await progress(run.done)
         await self._store_waiting(run, check)
-        if run.stored:
+        if run.touched:
             await self._store.flush()
         return IngestResult(items=tuple(item for item in run.items if item is not None))
 
@@ -143,6 +147,8 @@ class Ingestion:
                 parsed = await read(document, sources.fetch, self._parse, self._limits)
         except UnreadableError as error:
             run.failed(document.source, str(error))
+            with suppress(HiddenError):  # who may not replace it may not say that it has failed
+                await self._store.fail(run.principal, failed(document, str(error)))
             return
         chunks = await self._chunks(parsed, check)
         prepared = await self._worker.run(
@@ -211,7 +217,8 @@ class _Run:
         """In the order of the request; None is waiting."""
         self.waiting: list[tuple[int, PreparedDocument]] = []
         """What is cut and not stored, with its place in `items`."""
-        self.stored = 0
+        self.touched = False
+        """Whether the store was written to."""
 
     @property
     def waiting_passages(self) -> int:
@@ -224,8 +231,8 @@ class _Run:
     def is_current(self, known: DocumentInfo, version: str) -> bool:
         """Whether a version is stored, and in the graph where there is one."""
         wanted = version + CONNECTED
-        return known.fingerprint == wanted or (
-            self._connect is None and known.fingerprint == version
+        return known.failure is None and (
+            known.fingerprint == wanted or (self._connect is None and known.fingerprint == version)
         )
 
     async def connected(
@@ -247,9 +254,14 @@ class _Run:
             else:
                 for place in fitting:
                     del refused[place]
-        self._refused = refused
+        self._refused = {place: f"{NOT_TAKEN}: {why}" for place, why in refused.items()}
         return [
-            (place, prepared if place in refused else prepared.versioned(CONNECTED))
+            (
+                place,
+                prepared.refused(self._refused[place])
+                if place in refused and place in fitting
+                else prepared.versioned(CONNECTED),
+            )
             for place, prepared in waiting
         ]
 
@@ -257,6 +269,7 @@ class _Run:
         return any(prepared.info.source == source for _, prepared in self.waiting)
 
     def failed(self, source: str, reason: str) -> None:
+        self.touched = True
         self.items.append(Item(source=source, status="failed", passages=0, reason=reason))
 
     def was_hidden(self, place: int, source: str) -> None:
@@ -267,15 +280,18 @@ class _Run:
         self.items.append(Item(source=info.source, status="unchanged", passages=info.passages))
 
     def was_stored(self, place: int, info: DocumentInfo) -> None:
-        refused = self._refused.get(place)
         self.items[place] = Item(
             source=info.source,
-            status="replaced" if info.source in self.known else "added",
+            status="replaced" if self._was_findable(info.source) else "added",
             passages=info.passages,
-            reason=None if refused is None else f"The knowledge graph has not taken it: {refused}",
+            reason=self._refused.get(place),
         )
         self.known[info.source] = info
-        self.stored += 1
+        self.touched = True
+
+    def _was_findable(self, source: str) -> bool:
+        """Whether a version is there, and not only why there is none."""
+        return source in self.known and bool(self.known[source].fingerprint)
 
 
 def _fits_graph(prepared: PreparedDocument) -> bool:
