@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast, overload
 
@@ -24,7 +23,6 @@ from motet.bus import (
     Approvals,
     Blobs,
     Bus,
-    CallContext,
     Caller,
     DeadLetters,
     Events,
@@ -34,7 +32,7 @@ from motet.bus import (
     StoredDeadLetter,
     TaskBook,
 )
-from motet.delegation import read_output
+from motet.direct import DirectCalls
 from motet.errors import FaultError
 from motet.media import media_type
 from motet.messages import (
@@ -200,6 +198,8 @@ class Motet:
     ) -> Any:
         """Calls a skill outside of any task; no events are written for it.
 
+        Whoever is cancelled while waiting cancels the call.
+
         Args:
             skill: `agent.skill`.
             request: The skill's input.
@@ -211,19 +211,26 @@ class Motet:
         Raises:
             FaultError: The fault with which the call ended.
         """
-        context = CallContext(
-            task=f"direct-{new_id()}",
-            call=TASK_CALL,
-            deadline=None if timeout_s is None else time.time() + timeout_s,
-            budget=budget or Budget(),
-            principal=principal,
-            watched=False,
-            fresh=True,
-        )
-        result = await self._caller.call(skill, request, context, step=skill)
-        if result.fault is not None:
-            raise FaultError(result.fault)
-        return read_output(result.output, output, skill)
+        calls = DirectCalls(self._bus, self._caller, f"direct-{new_id()}", principal)
+        try:
+            return await calls.call(skill, request, output, timeout_s=timeout_s, budget=budget)
+        finally:
+            await calls.cancel()
+
+    def together(
+        self, name: str, *, principal: Principal = ANYBODY
+    ) -> AbstractAsyncContextManager[DirectCalls]:
+        """Calls outside of any task that belong together: one trace, cancelled with the block.
+
+            async with motet.together("import") as calls:
+                await calls.call("retriever.ingest", request, IngestResult, step="1")
+
+        Args:
+            name: What they are for; the root span is called so.
+            principal: On whose behalf.
+        """
+        task = f"{name}-{new_id()}"
+        return DirectCalls.together(self._bus, self._caller, task, name=name, principal=principal)
 
     async def approvals(self, *, closed: bool = False) -> list[ApprovalRecord]:
         """The questions that wait for a person, the oldest first.

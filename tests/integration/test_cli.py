@@ -18,7 +18,7 @@ pytestmark = pytest.mark.timeout(120)
 LIBRARY = """
     from motet.agent import Agent, Call
     from motet.errors import FaultError
-    from motet.messages import IngestRequest, IngestResult
+    from motet.messages import DocumentsRequest, DocumentsResult, IngestRequest, IngestResult
 
     agent = Agent("retriever", "Keeps documents")
 
@@ -32,6 +32,10 @@ LIBRARY = """
             )
             for d in request.documents
         ))
+
+    @agent.skill("documents", "Lists documents", plannable=False)
+    async def documents(request: DocumentsRequest, call: Call) -> DocumentsResult:
+        return DocumentsResult(documents=())
 
     @agent.skill("fail", "Cannot be done", max_attempts=1)
     async def fail(request: IngestRequest, call: Call) -> IngestResult:
@@ -118,11 +122,11 @@ def test_agents_are_listed_with_their_skills(motet: CommandLine) -> None:
 def test_documents_are_ingested_from_folders(motet: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "one.md").write_text("# One\n\nText")
     (tmp_path / "two.txt").write_text("Text")
-    (tmp_path / "bad.txt").write_bytes(b"\xff\xfe\xfd")
+    (tmp_path / "bad.txt").symlink_to("nowhere")
     done = motet("ingest", str(tmp_path))
     assert done.returncode == 1
     assert done.stdout.startswith("3 documents: 2 added, 1 failed; 3 passages\n")
-    assert "bad.txt: it is not UTF-8 text" in done.stdout
+    assert "bad.txt: it cannot be read: No such file or directory" in done.stdout
     (tmp_path / "bad.txt").unlink()
     items = motet.json("ingest", str(tmp_path))["items"]
     assert [item["status"] for item in items] == ["added", "added"]
@@ -133,9 +137,9 @@ def test_recordings_go_through_the_object_store(motet: CommandLine, tmp_path: Pa
     (tmp_path / "notes.md").write_text("# Notes")
     (tmp_path / "picture.png").write_bytes(b"PNG")
     items = motet.json("ingest", str(tmp_path))["items"]
-    assert [(Path(item["source"]).name, item["reason"]) for item in items] == [
-        ("notes.md", None),
+    assert sorted((Path(item["source"]).name, item["reason"]) for item in items) == [
         ("call.wav", "audio/wav 14"),
+        ("notes.md", None),
     ]
 
 

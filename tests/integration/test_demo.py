@@ -50,7 +50,10 @@ PLANNER = """
 
 RETRIEVER = """
     from motet.agent import Agent, Call
-    from motet.messages import IngestRequest, IngestResult, Passage, SearchRequest, SearchResult
+    from motet.messages import (
+        DocumentsRequest, DocumentsResult, IngestRequest, IngestResult, Passage, SearchRequest,
+        SearchResult,
+    )
 
     agent = Agent("retriever", "Keeps documents in memory")
     documents = {}
@@ -62,6 +65,10 @@ RETRIEVER = """
             IngestResult.Item(source=document.source, status="added", passages=1)
             for document in request.documents
         ))
+
+    @agent.skill("documents", "Lists documents", plannable=False)
+    async def listed(request: DocumentsRequest, call: Call) -> DocumentsResult:
+        return DocumentsResult(documents=())
 
     @agent.skill("search", "Finds the document that has the last word of the query")
     async def search(request: SearchRequest, call: Call) -> SearchResult:

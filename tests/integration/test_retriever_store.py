@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from motet.errors import SetupError
-from motet.messages import ANYBODY
+from motet.messages import ANYBODY, DocumentFailure, Principal, now
 from motet_retriever.stores.bm25 import BM25
-from motet_retriever.stores.port import Branch, IndexedPassage, PassageStore, Query
+from motet_retriever.stores.port import Branch, HiddenError, IndexedPassage, PassageStore, Query
 from motet_retriever.stores.qdrant_edge import QdrantEdgeStore
 from tests.integration.store_access import AccessContract, FilterContract
 from tests.integration.stored_documents import (
@@ -144,6 +144,42 @@ class PassageStoreContract(AccessContract, FilterContract):
         await store.put(*version("a", [], "v2"))
         assert await everything(store) == {}
         assert (await store.find(ANYBODY, ["a"]))["a"].passages == 0
+
+    async def test_a_failure_is_kept_beside_the_version_that_is_there(
+        self, store: PassageStore
+    ) -> None:
+        failure = DocumentFailure(reason="It is broken.", at=now())
+        by, there, passages = version("a", ["one", "two"])
+        await store.put(by, there, passages)
+        _, other, _ = version("a", [], "v2", labels=("staff",))
+        await store.fail(by, other.model_copy(update={"failure": failure}))
+        assert await store.find(ANYBODY, ["a"]) == {
+            "a": there.model_copy(update={"failure": failure})
+        }
+        assert await everything(store) == {"a": {"one", "two"}}
+        await store.put(by, there, passages)
+        assert await store.find(ANYBODY, ["a"]) == {"a": there}
+
+    async def test_a_failure_alone_is_kept_and_deleted(self, store: PassageStore) -> None:
+        failure = DocumentFailure(reason="It is broken.", at=now())
+        by, document, _ = version("a", [])
+        failed = document.model_copy(update={"failure": failure})
+        for _ in range(2):
+            await store.fail(by, failed)
+            assert await store.page(ANYBODY, 10, None) == ([failed], None)
+        assert await everything(store) == {}
+        assert await store.delete(by, ["a"]) == {"a": 0}
+        assert await store.page(ANYBODY, 10, None) == ([], None)
+
+    async def test_who_does_not_see_a_document_cannot_say_that_it_failed(
+        self, store: PassageStore
+    ) -> None:
+        staff = Principal(access=("staff",))
+        by, document, passages = version("a", ["one"], by=staff, labels=("staff",))
+        await store.put(by, document, passages)
+        with pytest.raises(HiddenError):
+            await store.fail(ANYBODY, document)
+        assert await store.find(staff, ["a"]) == {"a": document}
 
     async def test_a_put_that_fails_leaves_the_version_before(self, store: PassageStore) -> None:
         await store.put(*version("a", ["old one", "old two"]))

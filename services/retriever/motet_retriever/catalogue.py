@@ -1,11 +1,14 @@
-"""The catalogue: which documents are findable, and their removal."""
+"""The catalogue: which documents are there and which have failed, and their removal."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from motet.errors import FaultError
 from motet.messages import (
     DeleteRequest,
     DeleteResult,
+    DocumentInfo,
     DocumentsRequest,
     DocumentsResult,
     FaultType,
@@ -29,16 +32,25 @@ async def list_documents(
     if request.sources:
         found = await store.find(principal, request.sources)
         named = dict.fromkeys(request.sources)
-        return DocumentsResult(documents=tuple(found[each] for each in named if each in found))
+        there = [found[each] for each in named if each in found]
+        return DocumentsResult(documents=_wanted(there, request))
     try:
         documents, following = await store.page(principal, request.limit, request.after)
+        while not _wanted(documents, request) and following is not None:
+            documents, following = await store.page(principal, request.limit, following)
     except ValueError:
         raise FaultError.of(
             FaultType.INVALID_INPUT,
             f"{request.after!r} is not the 'next' of a page of documents: leave 'after' out to "
             "begin anew.",
         ) from None
-    return DocumentsResult(documents=tuple(documents), next=following)
+    return DocumentsResult(documents=_wanted(documents, request), next=following)
+
+
+def _wanted(
+    documents: Iterable[DocumentInfo], request: DocumentsRequest
+) -> tuple[DocumentInfo, ...]:
+    return tuple(each for each in documents if each.failure is not None or not request.failed)
 
 
 async def delete_documents(

@@ -25,6 +25,7 @@ from motet.errors import FaultError
 from motet.messages import (
     BlobRef,
     Document,
+    DocumentFailure,
     DocumentInfo,
     FaultType,
     Passage,
@@ -46,6 +47,7 @@ __all__ = [
     "Sources",
     "UnreadableError",
     "content_hash",
+    "failed",
     "fingerprint",
     "hear",
     "prepare",
@@ -103,6 +105,11 @@ class PreparedDocument:
         """The same with `mark` at the end of its fingerprint."""
         fingerprint = self.info.fingerprint + mark
         return replace(self, info=self.info.model_copy(update={"fingerprint": fingerprint}))
+
+    def refused(self, reason: str) -> PreparedDocument:
+        """The same with a failure noted, for what is stored all the same."""
+        failure = DocumentFailure(reason=reason, at=now())
+        return replace(self, info=self.info.model_copy(update={"failure": failure}))
 
     def words(self) -> list[str]:
         """For each passage the text to index: its own under its title and headings."""
@@ -280,6 +287,7 @@ def prepare(
     headers = ("" if each.header is None else text[slice(*each.header)] for each in chunks)
     info = DocumentInfo(
         sha256=hashlib.sha256(text.encode()).hexdigest(),
+        content_sha256=content_hash(document),
         fingerprint=version,
         characters=len(text),
         passages=len(passages),
@@ -288,6 +296,26 @@ def prepare(
     )
     return PreparedDocument(
         info, tuple(passages), text, tuple(_clipped(each, header_tokens) for each in headers)
+    )
+
+
+def failed(document: Document, reason: str) -> DocumentInfo:
+    """What is known of a document that could not be made findable."""
+    at = now()
+    return DocumentInfo(
+        source=document.source,
+        title=one_line(document.title or "")[:TITLE_CHARACTERS] or _last_part(document.source),
+        media_type=document.media_type,
+        sha256="",
+        fingerprint="",
+        characters=0,
+        passages=0,
+        ingested_at=at,
+        labels=tuple(sorted(set(document.labels))),
+        language=document.language,
+        time=document.time,
+        fields=document.fields,
+        failure=DocumentFailure(reason=reason, at=at),
     )
 
 

@@ -3,7 +3,7 @@
 Invariants:
 
 - A document that cannot be read, or that would replace one which the principal does not see, is
-  reported, and the rest goes on; nothing of it is stored, and the version before stays.
+  reported, and the rest goes on; nothing is stored but why, and the version before stays.
 - What is wrong with the retriever itself (the embedding model, the store, the object store) ends
   the call, so that it is tried again; what was stored until then is found unchanged by the next
   attempt.
@@ -19,6 +19,7 @@ Invariants:
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
 import numpy as np
 
@@ -33,6 +34,7 @@ from motet_retriever.documents import (
     PreparedDocument,
     Sources,
     UnreadableError,
+    failed,
     fingerprint,
     hear,
     prepare,
@@ -118,7 +120,7 @@ class Ingestion:
                 if progress is not None:
                     await progress(run.done)
         await self._store_waiting(run, check)
-        if run.stored:
+        if run.touched:
             await self._store.flush()
         return IngestResult(items=tuple(item for item in run.items if item is not None))
 
@@ -137,6 +139,8 @@ class Ingestion:
                 parsed = await read(document, sources.fetch, self._parse, self._limits)
         except UnreadableError as error:
             run.failed(document.source, str(error))
+            with suppress(HiddenError):  # who may not replace it may not say that it has failed
+                await self._store.fail(run.principal, failed(document, str(error)))
             return
         prepared = await self._cut(run.principal, document, parsed, heard, version)
         run.waiting.append((len(run.items), prepared))
@@ -216,7 +220,8 @@ class _Run:
         """In the order of the request; None is waiting."""
         self.waiting: list[tuple[int, PreparedDocument]] = []
         """What is cut and not stored, with its place in `items`."""
-        self.stored = 0
+        self.touched = False
+        """Whether the store was written to."""
 
     @property
     def waiting_passages(self) -> int:
@@ -229,8 +234,8 @@ class _Run:
     def is_current(self, known: DocumentInfo, version: str) -> bool:
         """Whether a version is stored, and in the graph where there is one."""
         wanted = version + CONNECTED
-        return known.fingerprint == wanted or (
-            self._connect is None and known.fingerprint == version
+        return known.failure is None and (
+            known.fingerprint == wanted or (self._connect is None and known.fingerprint == version)
         )
 
     async def connected(
@@ -246,13 +251,14 @@ class _Run:
             if error.fault.type in ENDING:
                 raise
             self._refused = f"The knowledge graph has not taken it: {error.fault.message}"
-            return waiting
+            return [(place, prepared.refused(self._refused)) for place, prepared in waiting]
         return [(place, prepared.versioned(CONNECTED)) for place, prepared in waiting]
 
     def is_waiting(self, source: str) -> bool:
         return any(prepared.info.source == source for _, prepared in self.waiting)
 
     def failed(self, source: str, reason: str) -> None:
+        self.touched = True
         self.items.append(Item(source=source, status="failed", passages=0, reason=reason))
 
     def was_hidden(self, place: int, source: str) -> None:
@@ -265,9 +271,13 @@ class _Run:
     def was_stored(self, place: int, info: DocumentInfo) -> None:
         self.items[place] = Item(
             source=info.source,
-            status="replaced" if info.source in self.known else "added",
+            status="replaced" if self._was_findable(info.source) else "added",
             passages=info.passages,
             reason=self._refused or None,
         )
         self.known[info.source] = info
-        self.stored += 1
+        self.touched = True
+
+    def _was_findable(self, source: str) -> bool:
+        """Whether a version is there, and not only why there is none."""
+        return source in self.known and bool(self.known[source].fingerprint)

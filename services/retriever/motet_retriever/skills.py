@@ -79,7 +79,9 @@ def declare(agent: Agent) -> None:
             progress=progress,
         )
 
-    @agent.skill("documents", "Lists the documents that are findable.", plannable=False)
+    @agent.skill(
+        "documents", "Lists the documents that are findable or have failed.", plannable=False
+    )
     async def documents(
         request: DocumentsRequest, call: Call, store: Annotated[PassageStore, Context()]
     ) -> DocumentsResult:

@@ -1,14 +1,16 @@
-"""`motet ingest`: makes documents findable."""
+"""`motet ingest`: makes documents findable, and keeps them as they are in their folders."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+import json
+import math
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from motet.cli.principals import Access, Tenant, principal
 from motet.cli.terminal import (
     AsJson,
     Status,
@@ -17,200 +19,194 @@ from motet.cli.terminal import (
     fail,
     out,
     run,
+    told,
     write_json,
 )
-from motet.media import MEDIA_TYPES, is_recording, media_type
 
 if TYPE_CHECKING:
+    from motet.cli.runs import Ingesting, Run
+    from motet.cli.sending import Item, Wanted
     from motet.client import Motet
-    from motet.messages import Document, IngestResult
+    from motet.messages import CustomFields
 
-__all__ = ["ingest", "ingest_shown", "summary"]
-
-SKILL = "retriever.ingest"
-
-_BATCH_BYTES = 64 * 1024
-"""Text that one call carries, unless one document has more: small enough to show progress."""
-
-_BATCH_TIMEOUT_S = 600.0
-
-_SHOWN_FAILURES = 20
+__all__ = ["ingest", "ingest_shown"]
 
 
-def ingest(
+def ingest(  # noqa: PLR0917 - Typer passes options by name
     paths: Annotated[
         list[Path],
-        typer.Argument(
-            help="Files, or folders that are searched for .md and .txt files and recordings."
-        ),
+        typer.Argument(help="Files, and folders that are searched for documents and recordings."),
     ],
+    sync: Annotated[
+        bool, typer.Option("--sync", help="Also remove documents whose files are gone.")
+    ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on as --sync until Ctrl-C, as files change.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Remove documents also where most of a folder is gone.")
+    ] = False,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(help="An access label: only who has one of them sees it; may be repeated."),
+    ] = None,
+    field: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="A field to filter by; may be repeated."),
+    ] = None,
+    tenant: Tenant = "default",
+    access: Access = None,
+    mtime: Annotated[
+        bool, typer.Option("--mtime", help="Take a file's time of change as its document's time.")
+    ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Send what is unchanged too, to be looked at anew.")
+    ] = False,
+    parallel: Annotated[int, typer.Option(help="Calls at once.", min=1, max=64)] = 4,
+    max_mib: Annotated[
+        int | None, typer.Option(help="MiB that a file may have.", min=1, show_default=False)
+    ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Name what is skipped, too.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make documents findable. One that was ingested before, from the same path, is replaced."""
-    from motet.client import Motet
+    """Make documents findable.
 
-    async def main() -> list[IngestResult.Item]:
-        async with Motet.open(client_settings()) as motet:
-            return await ingest_shown(motet, paths)
+    A document is known by its path as given: one that was ingested before is replaced, and one that
+    has not changed is not sent again, so that a run which was interrupted goes on where it was.
+    """
+    from motet.cli.folders import roots_of
+    from motet.cli.runs import Ingesting
+    from motet.cli.sending import Wanted
+    from motet.cli.watching import watch_shown
 
-    items = run(main())
-    failed = [item for item in items if item.status == "failed"]
-    if as_json:
-        write_json({"items": [item.model_dump(mode="json") for item in items]})
-    else:
-        out().print(summary(items))
-        for item in failed[:_SHOWN_FAILURES]:
-            out().print(
-                f"  {item.source}: {item.reason or 'failed'}",
-                style="red",
-                markup=False,
-                soft_wrap=True,
-            )
-    if failed:
+    labels = tuple(label or ())
+    who = principal(tenant, access or labels)
+    if labels and not set(labels) & set(who.access):
+        fail(
+            "With these labels nobody with that access would see it: give --access one of the "
+            "labels.",
+            Status.USAGE,
+        )
+    wanted = Wanted(
+        principal=who,
+        labels=labels,
+        fields=_fields(field or ()),
+        modified=mtime,
+        again=again,
+        parallel=parallel,
+    )
+    _check(wanted)
+    roots = roots_of(paths)
+    if sync or watch:
+        for root in roots:
+            if not root.is_folder:
+                fail(f"{root.name!r} is a file: --sync and --watch follow folders.", Status.USAGE)
+            if not root.name:
+                fail(
+                    "Documents of '.' have no name of their folder in theirs, so it cannot be told "
+                    f"which of those that are known are from here: name it {str(Path.cwd())!r}.",
+                    Status.USAGE,
+                )
+    ingesting = Ingesting(roots, wanted, max_mib and max_mib << 20, sync=sync or watch, sure=yes)
+    if watch:
+        run(watch_shown(ingesting, as_json=as_json, verbose=verbose))
+        return
+    done = run(_once(ingesting, as_json=as_json, verbose=verbose))
+    if done.fault is not None:
+        with told():
+            raise done.fault
+    if done.failed or done.kept:
         raise typer.Exit(Status.FAILED)
 
 
-async def ingest_shown(
-    motet: Motet, paths: Iterable[Path], *, relative_to: Path | None = None
-) -> list[IngestResult.Item]:
-    """Ingests files and folders with a progress bar.
-
-    Args:
-        motet: The mesh.
-        paths: Files, and folders to be searched.
-        relative_to: The folder from which sources are named; None names them as they were given.
-    """
+async def _once(ingesting: Ingesting, *, as_json: bool, verbose: bool) -> Run:
+    """One run, and what came of it, also when it was interrupted."""
     import asyncio
 
-    from rich.progress import Progress
+    from motet.cli.runs import Bar, Run
+    from motet.client import Motet
 
-    files = await asyncio.to_thread(files_in, paths)
-    if not files:
-        where = ", ".join(repr(str(path)) for path in paths)
-        endings = ", ".join(MEDIA_TYPES)
-        fail(f"Nothing to ingest: no file under {where} ends in {endings}.", Status.FAILED)
-    documents, unread = await asyncio.to_thread(documents_in, files, relative_to)
-    items: list[IngestResult.Item] = list(unread)
-    recordings = [file for file in files if is_recording(media_type(file))]
-    with Progress(console=err(), transient=True, disable=not err().is_terminal) as bar:
-        task = bar.add_task("ingesting", total=len(documents) + len(recordings))
-        for batch in batches(documents):
-            items += await _ingest_batch(motet, batch)
-            bar.advance(task, len(batch))
-        for file in recordings:
-            items += await _ingest_recording(motet, file, _source(file, relative_to))
-            bar.advance(task)
-    return items
+    done = Run()
+    async with Motet.open(client_settings()) as motet:
+        listing = await asyncio.to_thread(ingesting.listed)
+        if not listing.files and not listing.failed and not ingesting.sync:
+            _nothing(ingesting, listing.skipped)
+        try:
+            await ingesting.once(motet, done, listing, digests={}, bar=Bar(err()))
+        finally:
+            if as_json:
+                write_json(done.plain())
+            else:
+                done.show(out(), verbose=verbose)
+    return done
 
 
-async def _ingest_recording(motet: Motet, file: Path, source: str) -> tuple[IngestResult.Item, ...]:
-    from motet.messages import Document, IngestResult
+async def ingest_shown(motet: Motet, folder: Path) -> list[Item]:
+    """Ingests a folder with a progress bar; documents are named from it.
+
+    Raises:
+        FaultError: Nobody takes them.
+    """
+    from motet.cli.folders import roots_of
+    from motet.cli.runs import Bar, Ingesting, Run
+    from motet.cli.sending import Wanted
+
+    done = Run()
+    ingesting = Ingesting(roots_of([folder], relative_to=folder), Wanted())
+    await ingesting.once(motet, done, ingesting.listed(), digests={}, bar=Bar(err()))
+    if done.fault is not None:
+        raise done.fault
+    return done.items
+
+
+def _nothing(ingesting: Ingesting, skipped: Sequence[tuple[str, str]]) -> NoReturn:
+    from motet.cli.layout import plural
+    from motet.media import MEDIA_TYPES
+
+    where = ", ".join(repr(str(root.path)) for root in ingesting.roots)
+    endings = ", ".join(sorted(MEDIA_TYPES))
+    beside = f"; {plural(len(skipped), 'file')} of other kinds" if skipped else ""
+    fail(
+        f"Nothing to ingest: no file under {where} ends in one of {endings}{beside}.",
+        Status.FAILED,
+    )
+
+
+def _check(wanted: Wanted) -> None:
+    """Ends the command when no document can be as it is wanted."""
+    from pydantic import ValidationError
+
+    from motet.messages import Document
 
     try:
-        blob = await motet.attach(file)
-    except OSError as error:
-        reason = f"it cannot be read: {error.strerror}"
-        return (IngestResult.Item(source=source, status="failed", passages=0, reason=reason),)
-    return await _ingest_batch(
-        motet, [Document(source=source, media_type=blob.media_type, blob=blob)]
-    )
+        Document(source="x", text="x", labels=wanted.labels, fields=wanted.fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        fail(f"A document cannot have this: {where}: {first['msg']}.", Status.USAGE)
 
 
-async def _ingest_batch(motet: Motet, batch: list[Document]) -> tuple[IngestResult.Item, ...]:
-    from motet.messages import IngestRequest, IngestResult
-
-    request = IngestRequest(documents=tuple(batch))
-    result = await motet.call(SKILL, request, IngestResult, timeout_s=_BATCH_TIMEOUT_S)
-    return result.items
-
-
-def files_in(paths: Iterable[Path]) -> list[Path]:
-    """The documents among files and under folders, in order, each once.
-
-    A file that is named itself is taken whatever its ending; hidden folders are passed by.
-    """
-    found: dict[Path, None] = {}
-    for path in paths:
-        if path.is_dir():
-            inside = (
-                file
-                for file in sorted(path.rglob("*"))
-                if file.suffix.lower() in MEDIA_TYPES
-                and file.is_file()
-                and not any(part.startswith(".") for part in file.relative_to(path).parts)
-            )
-            found.update(dict.fromkeys(inside))
-        elif path.is_file():
-            found[path] = None
-        else:
-            fail(f"There is no file or folder {str(path)!r}.", Status.USAGE)
-    return list(found)
+def _fields(pairs: Iterable[str]) -> CustomFields:
+    """Fields from `name=value`; one that is given several times has several values."""
+    found: dict[str, list[Any]] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            fail(f"--field {pair!r} is not of the form name=value.", Status.USAGE)
+        found.setdefault(name, []).append(_value(text))
+    return {
+        name: values[0] if len(values) == 1 else tuple(values) for name, values in found.items()
+    }
 
 
-def documents_in(
-    files: Iterable[Path], relative_to: Path | None = None
-) -> tuple[list[Document], list[IngestResult.Item]]:
-    """The text files as documents, and an item of failure for each that cannot be read."""
-    from motet.messages import Document, IngestResult
-
-    documents: list[Document] = []
-    unread: list[IngestResult.Item] = []
-    for file in files:
-        if is_recording(media_type(file)):
-            continue
-        source = _source(file, relative_to)
-        try:
-            text = file.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = (
-                f"it cannot be read: {error.strerror}"
-                if isinstance(error, OSError)
-                else f"it is not UTF-8 text (byte {error.start})"
-            )
-            unread.append(
-                IngestResult.Item(source=source, status="failed", passages=0, reason=reason)
-            )
-            continue
-        documents.append(
-            Document.model_validate(
-                {
-                    "source": source,
-                    "media_type": MEDIA_TYPES.get(file.suffix.lower(), "text/plain"),
-                    "text": text,
-                }
-            )
-        )
-    return documents, unread
-
-
-def _source(file: Path, relative_to: Path | None) -> str:
-    return str(file.relative_to(relative_to) if relative_to else file)
-
-
-def summary(items: list[IngestResult.Item]) -> str:
-    """How many documents became what, and how many passages there are."""
-    from motet.cli.layout import plural
-
-    counts = Counter(item.status for item in items)
-    kinds = ", ".join(
-        f"{counts[status]} {status}"
-        for status in ("added", "replaced", "unchanged", "failed")
-        if counts[status]
-    )
-    passages = sum(item.passages for item in items)
-    return f"{plural(len(items), 'document')}: {kinds}; {plural(passages, 'passage')}"
-
-
-def batches(documents: list[Document]) -> Iterator[list[Document]]:
-    """The documents in parts that one call each carries, in order."""
-    batch: list[Document] = []
-    size = 0
-    for document in documents:
-        length = len((document.text or "").encode())
-        if batch and size + length > _BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-        batch.append(document)
-        size += length
-    if batch:
-        yield batch
+def _value(text: str) -> str | float | bool:
+    """A number, true, false or a quoted text as JSON has them; anything else is text."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    if isinstance(value, float) and not math.isfinite(value):
+        return text
+    return value if isinstance(value, str | int | float) else text

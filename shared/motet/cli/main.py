@@ -10,11 +10,13 @@ from motet.cli import (
     dead,
     demo,
     doctor,
+    documents,
     evaluate,
     ingest,
     models,
     nats,
     schedules,
+    search,
     tasks,
     trace,
     up,
@@ -41,6 +43,8 @@ app.command()(tasks.watch)
 app.command()(tasks.result)
 app.command()(tasks.cancel)
 app.command()(ingest.ingest)
+app.add_typer(documents.app, name="documents")
+app.command()(search.search)
 app.command("agents")(agents.agents)
 app.command()(trace.trace)
 app.command("eval")(evaluate.evaluate)

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from motet.cli.examples import Example
-from motet.cli.ingest import SKILL, ingest_shown, summary
+from motet.cli.ingest import ingest_shown
 from motet.cli.layout import indented, width
 from motet.cli.report import rule, scores
+from motet.cli.runs import summary
+from motet.cli.sending import INGEST
 from motet.cli.tasks import follow
 from motet.cli.terminal import out
 from motet.cli.trace import show_tree
@@ -63,7 +65,7 @@ async def play(
         FaultError: Something could not be ingested or spoken.
     """
     documents = examples / DOCUMENTS
-    items = await ingest_shown(motet, [documents], relative_to=documents)
+    items = await ingest_shown(motet, documents)
     texts = await asyncio.to_thread(_recordings, examples)
     items += [await _record(motet, name, text) for name, text in texts.items()]
     if not as_json:
@@ -98,7 +100,7 @@ async def _record(motet: Motet, name: str, text: str) -> IngestResult.Item:
     spoken = await _spoken(motet, text)
     document = Document(source=name, media_type=spoken.media_type, blob=spoken)
     request = IngestRequest(documents=(document,))
-    result = await motet.call(SKILL, request, IngestResult, timeout_s=_INGEST_WITHIN_S)
+    result = await motet.call(INGEST, request, IngestResult, timeout_s=_INGEST_WITHIN_S)
     return result.items[0]
 
 

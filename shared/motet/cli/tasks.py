@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from motet.cli.principals import Access
 from motet.cli.terminal import AsJson, Status, client_settings, fail, out, run, write_json
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def submit(  # noqa: PLR0917 - Typer passes options by name
     tenant: Annotated[
         str, typer.Option(help="On whose behalf: tenants share the mesh evenly.")
     ] = "default",
+    access: Access = None,
     budget_tokens: Annotated[
         int | None, typer.Option(help="Tokens that it may spend.", min=0)
     ] = None,
@@ -65,6 +67,7 @@ def submit(  # noqa: PLR0917 - Typer passes options by name
         deadline_s=deadline,
         priority=priority,
         tenant=tenant,
+        access=tuple(access or ()),
         budget=Budget(tokens=budget_tokens, cost_usd=budget_cost, calls=budget_calls),
     )
 

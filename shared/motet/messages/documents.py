@@ -16,6 +16,7 @@ __all__ = [
     "DeleteRequest",
     "DeleteResult",
     "Document",
+    "DocumentFailure",
     "DocumentInfo",
     "DocumentsRequest",
     "DocumentsResult",
@@ -90,8 +91,17 @@ class IngestResult(Message):
     items: tuple[Item, ...]
 
 
+class DocumentFailure(Value):
+    """Why the last attempt to make a document findable has failed."""
+
+    reason: str
+    """In a sentence."""
+    at: Timestamp
+    """When."""
+
+
 class DocumentInfo(Value):
-    """A document that is findable."""
+    """A document that is findable, or that was to be and has failed."""
 
     source: str
     """Where it came from; identifies it."""
@@ -101,6 +111,9 @@ class DocumentInfo(Value):
     """How it was read."""
     sha256: str
     """SHA-256 of its text in UTF-8."""
+    content_sha256: str = ""
+    """SHA-256 of its bytes as they came: of the file, or of the given text in UTF-8. Who has a file
+    of the same need not send it again. Empty where that was not noted."""
     fingerprint: str
     """Identifies this version of it: its text, its title, and how it was cut. An equal one is not
     stored again."""
@@ -120,13 +133,18 @@ class DocumentInfo(Value):
     """How many pages, slides or sheets it has; None for what has none."""
     fields: CustomFields = Field(default_factory=dict)
     """Fields of its own."""
+    failure: DocumentFailure | None = None
+    """Why the last attempt to store it, or another version of it, has failed; None if it has not.
+    With passages the version before is still findable, without any there is none."""
 
 
 class DocumentsRequest(Message):
-    """Lists the documents that are findable."""
+    """Lists documents."""
 
     sources: tuple[str, ...] = Field(default=(), max_length=1000)
     """Only these; empty means all."""
+    failed: bool = False
+    """Only those whose last attempt has failed."""
     limit: int = Field(default=100, ge=1, le=1000)
     """How many at most, where all are listed."""
     after: str | None = None

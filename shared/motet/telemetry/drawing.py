@@ -99,6 +99,8 @@ def _label(chain: Sequence[SpanNode]) -> str:
     first = chain[0]
     if _is_attempt(first):
         return f"attempt {first.get(names.ATTEMPT, '?')}"
+    if first.name.startswith(names.run("")):
+        return f"{first.name} {first.get(names.TASK)}"
     if first.span.parent_id is None and first.get(names.TASK):
         return f"task {first.get(names.TASK)}"
     if not (_is_send(first) or _is_delivery(first) or _is_agent(first)):

@@ -27,6 +27,7 @@ __all__ = [
     "receive",
     "rerank",
     "retrieval",
+    "run",
     "send",
     "speak",
     "submit",
@@ -96,6 +97,11 @@ def transcribe(model: str) -> str:
 def speak(model: str) -> str:
     """A text is spoken, CLIENT: `speak piper-joe`."""
     return f"speak {model}"
+
+
+def run(what: str) -> str:
+    """The root of calls that a client makes outside of any task, INTERNAL: `run ingest`."""
+    return f"run {what}"
 
 
 def submit() -> str:

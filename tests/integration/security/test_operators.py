@@ -13,7 +13,9 @@ import pytest_asyncio
 from motet.embedded.services import environment
 from motet.errors import FaultError
 from motet.messages import Answer
-from motet.testing import Flaky, with_fault
+from motet.testing import Flaky, Gate, with_fault
+from motet_retriever.app import agent as retriever
+from tests.embedder import LetterEmbedder
 from tests.integration.bus.agents import Order, echo, planner, worker
 from tests.integration.security.secured import SecuredMesh, secured_mesh
 
@@ -74,3 +76,32 @@ async def test_the_operator_runs_the_command(mesh: SecuredMesh, tmp_path: Path) 
         assert status == 0, (arguments, said)
     _, said = await motet(mesh, "doctor")
     assert "worker is alive" in said
+
+
+@pytest.mark.timeout(120)
+async def test_the_operator_ingests_searches_and_deletes(mesh: SecuredMesh, tmp_path: Path) -> None:
+    await mesh.join(retriever, context={"embedder": LetterEmbedder()})
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    (folder / "note.md").write_text("# Note\n\nThe rent is 900 euros.\n")
+    (folder / "wide.txt").write_bytes("Coffee and tea.".encode("utf-16"))
+    for arguments, shows in (
+        (("ingest", str(folder)), "2 added"),
+        (("ingest", str(folder)), "2 unchanged"),
+        (("documents",), "note.md"),
+        (("search", "rent"), "900 euros"),
+        (("documents", "delete", f"{folder}/note.md"), "1 document deleted"),
+    ):
+        status, said = await motet(mesh, *arguments)
+        assert (status, shows in said) == (0, True), (arguments, said)
+
+
+async def test_the_operator_ends_what_it_called(mesh: SecuredMesh) -> None:
+    gate = Gate()
+    await mesh.join(with_fault(worker(echo), "work", gate))
+    calling = asyncio.create_task(mesh.motet.call("worker.work", {}))
+    await gate.wait()
+    calling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await calling
+    await gate.wait_cancelled(timeout_s=5)

@@ -55,7 +55,7 @@ def test_help_names_every_command_and_the_exit_statuses() -> None:
     shown = motet("--help").stdout
     for command in (
         *("up", "submit", "watch", "result", "cancel", "ingest", "agents", "trace", "eval", "dead"),
-        *("models", "doctor", "demo"),
+        *("models", "doctor", "demo", "documents", "search"),
     ):
         assert f"\n  {command} " in shown
     assert "Exit status: 0 done" in shown

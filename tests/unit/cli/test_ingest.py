@@ -1,60 +1,80 @@
-"""Which files are ingested, and in what portions."""
+"""What `motet ingest` takes on its command line, and how it sums up."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-import typer
-from hypothesis import given
-from hypothesis import strategies as st
+from typer.testing import CliRunner
 
-from motet.cli.ingest import batches, documents_in, files_in, summary
-from motet.messages import Document, IngestResult
-
-
-def test_folders_are_searched_and_files_taken_as_they_are(tmp_path: Path) -> None:
-    for name in ("b.md", "a.txt", "sub/c.MD", "sub/picture.png", ".git/d.md", "notes.xyz"):
-        file = tmp_path / name
-        file.parent.mkdir(exist_ok=True)
-        file.write_text("text")
-    found = files_in([tmp_path, tmp_path / "b.md", tmp_path / "notes.xyz"])
-    assert [str(file.relative_to(tmp_path)) for file in found] == [
-        "a.txt",
-        "b.md",
-        "sub/c.MD",
-        "notes.xyz",
-    ]
+from motet.cli.ingest import _fields
+from motet.cli.main import app
+from motet.cli.runs import is_suspicious, summary
+from motet.messages import IngestResult
 
 
-def test_a_path_that_does_not_exist_is_wrong_usage(tmp_path: Path) -> None:
-    with pytest.raises(typer.Exit) as ended:
-        files_in([tmp_path / "none"])
-    assert ended.value.exit_code == 2
+@pytest.mark.parametrize(
+    "pairs, fields",
+    [
+        (["year=2024", "draft=false", "of=Ann"], {"year": 2024, "draft": False, "of": "Ann"}),
+        (
+            ["version=1.5", 'code="1.5"', "range=1-5"],
+            {"version": 1.5, "code": "1.5", "range": "1-5"},
+        ),
+        (["tag=a", "tag=b"], {"tag": ("a", "b")}),
+        (
+            ["empty=", "equation=a=b", "list=[1]", "no=NaN"],
+            {"empty": "", "equation": "a=b", "list": "[1]", "no": "NaN"},
+        ),
+        ([], {}),
+    ],
+)
+def test_fields_are_numbers_truths_or_text(pairs: list[str], fields: dict[str, Any]) -> None:
+    found = _fields(pairs)
+    assert found == fields
+    assert {name: type(value) for name, value in found.items()} == {
+        name: type(value) for name, value in fields.items()
+    }
 
 
-def test_what_cannot_be_read_is_said_and_the_rest_goes_on(tmp_path: Path) -> None:
-    (tmp_path / "good.md").write_text("\ufeff# Title", encoding="utf-8")
-    (tmp_path / "bad.txt").write_bytes(b"caf\xe9")
-    documents, unread = documents_in(sorted(tmp_path.iterdir()), tmp_path)
-    assert [(d.source, d.media_type, d.text) for d in documents] == [
-        ("good.md", "text/markdown", "# Title")
-    ]
-    assert [(item.source, item.reason) for item in unread] == [
-        ("bad.txt", "it is not UTF-8 text (byte 3)")
-    ]
-    assert summary(unread) == "1 document: 1 failed; 0 passages"
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        (["--field", "year"], "name=value"),
+        (["--field", "a b=1"], "A document cannot have this"),
+        (["--label", "no spaces"], "Nobody can be called that"),
+        (["--label", "staff", "--access", "board"], "nobody with that access would see it"),
+        (["--tenant", "a b"], "Nobody can be called that"),
+        (["--sync"], "is a file"),
+        (["--watch"], "is a file"),
+    ],
+)
+def test_wrong_options_are_told_before_anything_is_done(
+    tmp_path: Path, options: list[str], said: str
+) -> None:
+    file = tmp_path / "a.md"
+    file.write_text("text")
+    done = CliRunner().invoke(app, ["ingest", str(file), *options])
+    assert done.exit_code == 2
+    assert said in done.stderr
 
 
-@given(st.lists(st.integers(0, 200_000), max_size=40))
-def test_portions_keep_order_and_stay_small(lengths: list[int]) -> None:
-    documents = [Document(source=str(n), text="x" * length) for n, length in enumerate(lengths)]
-    portions = list(batches(documents))
-    assert [document for portion in portions for document in portion] == documents
-    for portion in portions:
-        assert portion
-        size = sum(len(document.text or "") for document in portion)
-        assert size <= 64 * 1024 or len(portion) == 1
+def test_the_folder_that_we_are_in_is_synchronised_under_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["ingest", ".", "--sync"])
+    assert done.exit_code == 2
+    assert repr(str(tmp_path)) in done.stderr
+
+
+@pytest.mark.parametrize(
+    "gone, left, suspicious",
+    [(1, 0, True), (1, 1, False), (3, 1, False), (5, 5, False), (6, 5, True), (6, 4, True)],
+)
+def test_most_of_a_folder_does_not_go_unasked(gone: int, left: int, suspicious: bool) -> None:
+    assert is_suspicious(gone, left) == suspicious
 
 
 def test_a_summary_counts_each_kind() -> None:
@@ -65,3 +85,4 @@ def test_a_summary_counts_each_kind() -> None:
 
     items = [item("added", 3), item("added", 4), item("unchanged", 2)]
     assert summary(items) == "3 documents: 2 added, 1 unchanged; 9 passages"
+    assert summary([]) == "0 documents; 0 passages"

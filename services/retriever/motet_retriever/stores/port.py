@@ -112,6 +112,17 @@ class PassageStore(ABC):
         """
 
     @abstractmethod
+    async def fail(self, principal: Principal, document: DocumentInfo) -> None:
+        """Keeps why an attempt at a document has failed, for `find` and `page` to tell.
+
+        The version that is there gets the `failure` of `document`, and stays as it is otherwise.
+        Where none is, `document` is kept, without passages. A `put` or `delete` ends that.
+
+        Raises:
+            HiddenError: A version is there that the principal does not see.
+        """
+
+    @abstractmethod
     async def delete(self, principal: Principal, sources: Sequence[str]) -> dict[str, int]:
         """Removes documents that the principal sees; returns how many passages each had."""
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 from uuid import UUID
@@ -145,6 +145,10 @@ class QdrantEdgeStore(PassageStore):
         await self._step(self._put, principal, document, passages)
 
     @override
+    async def fail(self, principal: Principal, document: DocumentInfo) -> None:
+        await self._step(self._fail, principal, document)
+
+    @override
     async def delete(self, principal: Principal, sources: Sequence[str]) -> dict[str, int]:
         return await self._step(self._delete, principal, sources)
 
@@ -209,6 +213,16 @@ class QdrantEdgeStore(PassageStore):
             self._upsert([self._point(each, after) for each in passages[first : first + BATCH]])
         self._upsert([after.point(WRITING)])  # from here on the new version counts
         self._settle_all()
+
+    def _fail(self, principal: Principal, document: DocumentInfo) -> None:
+        there = self._record(document_id(principal.tenant, document.source))
+        if there is None or there.document is None:
+            self._put(principal, document, [])
+            return
+        if not sees(principal, there.document.labels):
+            raise HiddenError(document.source)
+        info = there.document.model_copy(update={"failure": document.failure})
+        self._upsert([replace(there, document=info).point("ready")])
 
     def _settle_all(self) -> None:
         for name in tuple(self._unsettled):
