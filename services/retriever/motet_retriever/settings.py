@@ -59,7 +59,7 @@ class RetrieverSettings(ServiceSettings):
     strategy: Strategy = "hybrid"
     """How passages are looked for where a search does not say: `basic`, `hybrid`, `multi_query`,
     `hyde`, `hierarchical`, `multi_hop`, `graph` or `hybrid_graph`."""
-    candidates: int = Field(default=50, ge=1, le=1000)
+    candidates: int = Field(default=100, ge=1, le=1000)
     """Passages that each branch proposes to a search; pages that go further ask for more."""
     fusion: Method = "rrf"
     """How the branches' lists become one: `rrf` by weighted ranks, `dbsf` by scores that are scaled
@@ -68,8 +68,9 @@ class RetrieverSettings(ServiceSettings):
     """The constant of reciprocal rank fusion: the larger, the less the first ranks stand out."""
     dense_weight: float = Field(default=1.0, ge=0)
     """How much the comparison of embeddings counts in a fused search."""
-    sparse_weight: float = Field(default=1.0, ge=0)
-    """How much BM25 counts in a fused search."""
+    sparse_weight: float = Field(default=0.7, ge=0)
+    """How much BM25 counts in a fused search. With bge-small-en-v1.5, .7 is better than 1: nDCG@10
+    of .761 against .756 on SciFact's training claims."""
     graph_weight: float = Field(default=1.0, ge=0)
     """How much the graph's proposals count in the strategy `hybrid_graph`."""
     model: Literal["off", "auto", "on"] = "auto"
