@@ -31,10 +31,14 @@ TITLES = 2
 FEEDBACK = 3
 """Best passages that move the question."""
 ALPHA = 1.0
-BETA = 0.75
+BETA = 0.25
 """Rocchio's formula: `ALPHA` times the question's vector and `BETA` times the mean of those of the
-passages, without a share for what is not relevant (Rocchio 1971; the values are those of Manning,
-Raghavan and Schütze, "Introduction to information retrieval", 2008, section 9.1.1)."""
+passages, without a share for what is not relevant (Rocchio 1971; Manning, Raghavan and Schütze,
+"Introduction to information retrieval", 2008, section 9.1.1). They suggest 0.75 for what a user
+called relevant; for what is only taken for it less is better: nDCG@10 of .753 against .750 on 400
+of SciFact's training claims (all-MiniLM-L6-v2 and BM25)."""
+LABEL = 200
+"""Characters of a passage by which it was asked that are told with each hit."""
 
 
 class Variants(BaseModel):
@@ -79,7 +83,7 @@ async def hyde(retrieval: Retrieval) -> list[Candidate]:
     )
     if said is not None:
         (likely,) = await retrieval.passage_vectors([said.passage])
-        vector, query = _unit(own.vector + likely), said.passage
+        vector, query = _unit(own.vector + likely), said.passage[:LABEL]
         retrieval.queries.append(said.passage)
     else:
         (dense,) = await retrieval.search([replace(own, words=None, vectors=True)])
