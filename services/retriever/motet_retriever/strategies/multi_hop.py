@@ -27,8 +27,8 @@ from motet_retriever.strategies.retrieval import Retrieval
 __all__ = ["multi_hop"]
 
 HOPS = 2
-"""Rounds after the first. On 100 questions of MuSiQue one finds 81.7 of 100 supporting passages among
-the first ten, two 82.9, three 83.2; the question alone 72.7 (all-MiniLM-L6-v2 and BM25)."""
+"""Rounds after the first. On 100 questions of MuSiQue one finds 81.7 of 100 supporting passages
+among the first ten, two 82.9, three 83.2; the question alone 72.7 (all-MiniLM-L6-v2 and BM25)."""
 FANS = 3
 """Passages that each round goes on from."""
 NAMES = 3
