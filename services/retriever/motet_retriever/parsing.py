@@ -169,8 +169,10 @@ class _Reader:
 
     async def kill(self) -> int:
         """Ends it; returns its exit code, below 0 the signal that ended it."""
-        with suppress(ProcessLookupError):
-            self._process.kill()
+        if self._process.returncode is None:
+            # Its own `kill` would look whether it has ended, and take its exit code from who waits.
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
         code = await self._process.wait()
         if self._process.stdin is not None:
             self._process.stdin.close()
