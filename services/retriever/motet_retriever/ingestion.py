@@ -26,7 +26,7 @@ import numpy as np
 from motet.errors import FaultError
 from motet.messages import Document, DocumentInfo, IngestResult, Principal, TimedText
 from motet.models import Embedder
-from motet_retriever.chunking import Chunking, chunk, sentences_of
+from motet_retriever.chunking import Chunk, Chunking, chunk, sentences_of
 from motet_retriever.documents import (
     ENDING,
     WRITTEN,
@@ -54,7 +54,13 @@ Item = IngestResult.Item
 Connect = Callable[[Sequence[PreparedDocument]], Awaitable[None]]
 
 CONNECTED = "+graph"
-"""Ends the fingerprint of a document that the knowledge graph has too."""
+"""Ends the fingerprint of a document that the knowledge graph has too, or will never take."""
+
+NOT_TAKEN = "The knowledge graph has not taken it"
+
+GRAPH_PASSAGES = 10_000
+GRAPH_CHARACTERS = 20_000
+"""How much the knowledge graph takes of a document, and of a passage."""
 
 GROUP = 128
 """Passages that are embedded together, where that many are waiting."""
@@ -114,7 +120,7 @@ class Ingestion:
             check()
             if run.is_waiting(document.source):  # the earlier one of the same source comes first
                 await self._store_waiting(run, check)
-            await self._take(run, document, sources)
+            await self._take(run, document, sources, check)
             if run.waiting_passages >= GROUP:
                 await self._store_waiting(run, check)
                 if progress is not None:
@@ -124,7 +130,9 @@ class Ingestion:
             await self._store.flush()
         return IngestResult(items=tuple(item for item in run.items if item is not None))
 
-    async def _take(self, run: _Run, document: Document, sources: Sources) -> None:
+    async def _take(
+        self, run: _Run, document: Document, sources: Sources, check: Callable[[], None]
+    ) -> None:
         """Reads and cuts one document; it waits in `run` unless nothing is to be done."""
         known = run.known.get(document.source)
         heard: TimedText | None = None
@@ -142,7 +150,17 @@ class Ingestion:
             with suppress(HiddenError):  # who may not replace it may not say that it has failed
                 await self._store.fail(run.principal, failed(document, str(error)))
             return
-        prepared = await self._cut(run.principal, document, parsed, heard, version)
+        chunks = await self._chunks(parsed, check)
+        prepared = await self._worker.run(
+            prepare,
+            document,
+            parsed,
+            chunks,
+            version,
+            tenant=run.principal.tenant,
+            heard=heard,
+            header_tokens=self._chunking.tokens // 3,
+        )
         run.waiting.append((len(run.items), prepared))
         run.items.append(None)
 
@@ -151,34 +169,13 @@ class Ingestion:
             return await self._worker.run(parse, data, media_type, limit)
         return await self._parsing.parse(data, media_type, limit)
 
-    async def _cut(
-        self,
-        principal: Principal,
-        document: Document,
-        parsed: Parsed,
-        heard: TimedText | None,
-        version: str,
-    ) -> PreparedDocument:
+    async def _chunks(self, parsed: Parsed, check: Callable[[], None]) -> list[Chunk]:
         how, text, blocks = self._chunking, parsed.text, parsed.blocks
         vectors = None
         if how.way == "semantic":
-            vectors = await self._embedded(
-                await self._worker.run(sentences_of, text, blocks, how), lambda: None
-            )
-
-        def cut() -> PreparedDocument:
-            chunks = chunk(text, blocks, how, vectors)
-            return prepare(
-                document,
-                parsed,
-                chunks,
-                version,
-                tenant=principal.tenant,
-                heard=heard,
-                header_tokens=how.tokens // 3,
-            )
-
-        return await self._worker.run(cut)
+            sentences = await self._worker.run(sentences_of, text, blocks, how)
+            vectors = await self._embedded(sentences, check)
+        return await self._worker.run(chunk, text, blocks, how, vectors)
 
     async def _store_waiting(self, run: _Run, check: Callable[[], None]) -> None:
         waiting, run.waiting = run.waiting, []
@@ -214,8 +211,8 @@ class _Run:
         self.principal = principal
         self.known = known
         self._connect = connect
-        self._refused = ""
-        """Why the graph did not take the documents that are stored next."""
+        self._refused: dict[int, str] = {}
+        """Why the graph did not take some of the documents that are stored next, by place."""
         self.items: list[Item | None] = []
         """In the order of the request; None is waiting."""
         self.waiting: list[tuple[int, PreparedDocument]] = []
@@ -242,17 +239,31 @@ class _Run:
         self, waiting: list[tuple[int, PreparedDocument]]
     ) -> list[tuple[int, PreparedDocument]]:
         """Hands what waits to the graph, and notes in its fingerprint that the graph has it."""
-        self._refused = ""
+        self._refused = {}
+        fitting = [place for place, prepared in waiting if _fits_graph(prepared)]
         if self._connect is None or not waiting:
             return waiting
-        try:
-            await self._connect([prepared for _, prepared in waiting])
-        except FaultError as error:
-            if error.fault.type in ENDING:
-                raise
-            self._refused = f"The knowledge graph has not taken it: {error.fault.message}"
-            return [(place, prepared.refused(self._refused)) for place, prepared in waiting]
-        return [(place, prepared.versioned(CONNECTED)) for place, prepared in waiting]
+        refused = dict.fromkeys((place for place, _ in waiting), "it is too large for it.")
+        if fitting:
+            try:
+                await self._connect([each for place, each in waiting if place in fitting])
+            except FaultError as error:
+                if error.fault.type in ENDING:
+                    raise
+                refused.update(dict.fromkeys(fitting, error.fault.message))
+            else:
+                for place in fitting:
+                    del refused[place]
+        self._refused = {place: f"{NOT_TAKEN}: {why}" for place, why in refused.items()}
+        return [
+            (
+                place,
+                prepared.refused(self._refused[place])
+                if place in refused and place in fitting
+                else prepared.versioned(CONNECTED),
+            )
+            for place, prepared in waiting
+        ]
 
     def is_waiting(self, source: str) -> bool:
         return any(prepared.info.source == source for _, prepared in self.waiting)
@@ -273,7 +284,7 @@ class _Run:
             source=info.source,
             status="replaced" if self._was_findable(info.source) else "added",
             passages=info.passages,
-            reason=self._refused or None,
+            reason=self._refused.get(place),
         )
         self.known[info.source] = info
         self.touched = True
@@ -281,3 +292,11 @@ class _Run:
     def _was_findable(self, source: str) -> bool:
         """Whether a version is there, and not only why there is none."""
         return source in self.known and bool(self.known[source].fingerprint)
+
+
+def _fits_graph(prepared: PreparedDocument) -> bool:
+    """Whether it is within what `GraphDocument` and `GraphPassage` allow."""
+    passages = prepared.passages
+    return len(passages) <= GRAPH_PASSAGES and all(
+        len(passage.text) <= GRAPH_CHARACTERS for passage in passages
+    )

@@ -4,7 +4,7 @@ Invariants:
 
 - At most `processes` run at once; each starts when it is first needed and reads one file after
   another. It has its own limits of memory and processor time, and of this process' environment
-  nothing but where programs are.
+  nothing but where programs and libraries are.
 - Whoever does not answer in time, crashes, or is not waited for any more is killed, and the next
   file gets another.
 - What comes back is data (JSON of one type) of bounded size.
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
@@ -27,6 +28,7 @@ from motet_retriever.parsers.process import PARSED
 __all__ = ["Bounds", "Parsing"]
 
 _ENVIRONMENT = {
+    **{name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ},
     # Each thread that these would start reserves memory that it does not use.
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
@@ -167,8 +169,10 @@ class _Reader:
 
     async def kill(self) -> int:
         """Ends it; returns its exit code, below 0 the signal that ended it."""
-        with suppress(ProcessLookupError):
-            self._process.kill()
+        if self._process.returncode is None:
+            # Its own `kill` would look whether it has ended, and take its exit code from who waits.
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
         code = await self._process.wait()
         if self._process.stdin is not None:
             self._process.stdin.close()

@@ -40,16 +40,21 @@ trailer <</Root 1 0 R /Encrypt 3 0 R /ID [<00> <00>]>>
 
 
 def pdf_file(pages: Sequence[Sequence[str]]) -> bytes:
-    """A PDF with these lines on its pages, from top to bottom, in Helvetica."""
+    """A PDF with these lines on its pages, from top to bottom, in Helvetica of 12 points.
+
+    A line that begins with `## ` is of 18 points, one with `# ` of 24.
+    """
     document = pypdfium2.PdfDocument.new()
     for lines in pages:
         page = document.new_page(595, 842)
         for number, line in enumerate(lines):
-            text = pdfium.FPDFPageObj_NewTextObj(document.raw, b"Helvetica", 12.0)
-            encoded = (line + "\0").encode("utf-16-le")
+            mark, words = line.split(" ", 1) if line.startswith("#") else ("", line)
+            size = {"": 12.0, "##": 18.0, "#": 24.0}[mark]
+            text = pdfium.FPDFPageObj_NewTextObj(document.raw, b"Helvetica", size)
+            encoded = (words + "\0").encode("utf-16-le")
             units = (pdfium.FPDF_WCHAR * (len(encoded) // 2)).from_buffer_copy(encoded)
             assert pdfium.FPDFText_SetText(text, units)
-            pdfium.FPDFPageObj_Transform(text, 1, 0, 0, 1, 50, 780 - 20 * number)
+            pdfium.FPDFPageObj_Transform(text, 1, 0, 0, 1, 50, 780 - 30 * number)
             pdfium.FPDFPage_InsertObject(page.raw, text)
         page.gen_content()
         page.close()

@@ -138,6 +138,12 @@ class MemoryStore(PassageStore):
         self.documents[key] = (document, list(passages))
 
     @override
+    async def fail(self, principal: Principal, document: DocumentInfo) -> None:
+        there, passages = self.documents.get((principal.tenant, document.source), (document, []))
+        failed = there.model_copy(update={"failure": document.failure})
+        await self.put(principal, failed, passages)
+
+    @override
     async def delete(self, principal: Principal, sources: Sequence[str]) -> dict[str, int]:
         removed: dict[str, int] = {}
         for info, passages in self._visible(principal):

@@ -77,7 +77,9 @@ async def test_one_that_cannot_be_read_stops_no_other(
         ),
         ("b", "added", 1, None),
     ]
-    assert set(await store.find(ANYBODY, ["a", "empty", "missing", "large", "b"])) == {"a", "b"}
+    known = await store.find(ANYBODY, ["a", "empty", "missing", "large", "b"])
+    assert {source for source, info in known.items() if info.failure is None} == {"a", "b"}
+    assert all(info.passages == 0 for info in known.values() if info.failure is not None)
 
 
 async def test_one_that_becomes_unreadable_stays_as_it_was(
@@ -293,6 +295,20 @@ async def test_what_the_graph_refuses_is_stored_and_offered_again(
     graph.fault = None
     assert await connected(ingestion, graph, a="Apples.") == ["replaced"]
     assert graph.has == ["a"]
+
+
+async def test_what_is_too_large_for_the_graph_is_stored_without_it(
+    ingestion: Ingestion, store: PassageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("motet_retriever.ingestion.GRAPH_CHARACTERS", 10)
+    graph = Graph()
+    result = await ingestion.ingest(
+        ANYBODY, texts(a="Apples.", b="Bananas and figs."), Sources(no_blobs), connect=graph
+    )
+    assert graph.has == ["a"]
+    reasons = [item.reason for item in result.items]
+    assert reasons == [None, "The knowledge graph has not taken it: it is too large for it."]
+    assert await sources_with(store, "bananas") == {"b"}
 
 
 async def test_a_cancelled_call_stores_nothing(ingestion: Ingestion, store: PassageStore) -> None:

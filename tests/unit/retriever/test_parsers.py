@@ -112,20 +112,35 @@ def test_html_says_its_encoding() -> None:
 
 def test_pdf_has_pages() -> None:
     def lines(page: int, month: str) -> list[str]:
-        inside = [
-            f"Ships come in {month} of a long exam-",
-            "ple year.",
-            "More later.",
-            f"So {month}.",
-        ]
-        return ["The Harbour Report", *inside, f"page {page}"]
+        inside = [f"Ships come in {month} of a long exam-", "ple year, and in the Roman I-", "II."]
+        return ["The Harbour Report", *inside, "More later.", f"So {month}.", f"page {page}"]
 
     months = ["May", "June", "July", "August"]
     pages = [lines(page, month) for page, month in enumerate(months)]
     parsed = read(pdf_file([*pages[:2], [], *pages[2:]]), "application/pdf")
-    said = [f"Ships come in {m} of a long example year.\nMore later.\nSo {m}." for m in months]
-    assert on_pages(parsed) == [*said[:2], "", *said[2:]]
+    said = [f"Ships come in {m} of a long example year, and in the Roman I-II." for m in months]
+    first, second, empty, *others = on_pages(parsed)
+    assert [page.splitlines()[0] for page in (first, second, *others)] == said
+    assert empty == ""
+    assert first.splitlines()[1:] == ["More later.", "So May."]
     assert parsed.language == "en"
+
+
+def test_the_headings_of_a_pdf_are_taller() -> None:
+    body = ["They come in the morning, and leave in the evening."] * 6
+    lines = ["# The Harbour", "## Ships", "## of the north", *body, "## Docks", *body]
+    parsed = read(pdf_file([lines, body]), "application/pdf")
+    ships, docks = ("The Harbour", "Ships of the north"), ("The Harbour", "Docks")
+    prose = "\n".join(body)
+    assert seen(parsed) == [
+        ("heading", ships[:1], "# The Harbour"),
+        ("heading", ships, "## Ships of the north"),
+        ("prose", ships, prose),
+        ("heading", docks, "## Docks"),
+        ("prose", docks, prose),
+        ("prose", docks, prose),
+    ]
+    assert parsed.title == "The Harbour"
 
 
 def test_docx() -> None:

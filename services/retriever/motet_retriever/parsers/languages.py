@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
 from motet_retriever.parsers.parsed import Parsed, language_tag
 
 __all__ = ["guessed"]
+
+_WORD = re.compile(r"(?<![\w@/.])[^\W\d_]+(?:['’-][^\W\d_]+)*(?![\w@/])")
+"""Words, and not names of files, addresses, or codes."""
 
 SAMPLE = 4000
 """Characters that are looked at."""
@@ -19,15 +23,16 @@ SURE = 0.8
 
 def guessed(parsed: Parsed) -> str | None:
     """The language of a document's prose; None where it is not sure."""
+    blocks = [block for block in parsed.blocks if block.kind in ("prose", "item", "heading")]
+    # Beginnings are made of names and lists of contents.
+    blocks = blocks[len(blocks) // 4 :]
     words: list[str] = []
-    size = 0
-    for block in parsed.blocks:
-        if block.kind in ("prose", "item", "heading") and size < SAMPLE:
-            words.append(
-                parsed.text[block.span.start : min(block.span.end, block.span.start + SAMPLE)]
-            )
-            size += len(words[-1])
-    sample = " ".join(" ".join(words).split())[:SAMPLE]
+    for block in blocks:
+        start, end = block.span
+        words += _WORD.findall(parsed.text, start, min(end, start + SAMPLE))
+        if len(words) > SAMPLE:
+            break
+    sample = " ".join(words)[:SAMPLE]
     if sum(map(str.isalpha, sample)) < MIN_LETTERS:
         return None
     best = _detector().detect(sample, model="lite", k=1)

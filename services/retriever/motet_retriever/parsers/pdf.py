@@ -1,8 +1,9 @@
 """PDF: the text of each page, by PDFium.
 
-Lines that stand at the top or the bottom of most pages (running heads, page numbers) are left out;
-a word that is hyphenated at a line's end is put together; the entries of the file's own outline
-make headings of the lines that they name. Nothing is recognised from images.
+Headings are the lines that the file's own outline names; of a file without one, the lines that are
+taller than its body text. Lines that stand at the top or the bottom of most pages (running heads,
+page numbers) are left out, and a word that is hyphenated at a line's end is put together. Nothing
+is recognised from images.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
+from itertools import groupby
+from typing import Any, NamedTuple
 
 from motet_retriever.parsers.parsed import (
     Parsed,
@@ -26,8 +28,11 @@ from motet_retriever.parsers.parsed import (
 
 __all__ = ["parse_pdf"]
 
-_HYPHEN = re.compile("(?<=\\w)(?:\ufffe|\x02|\xad)[ \t]*\r?\n?")
-_BROKEN_WORD = re.compile(r"(?<=[^\W\d_])-\r?\n(?=[^\W\d_])")
+_HYPHEN = re.compile("(\\w?)[\ufffe\x02\xad](\\w?)")
+"""What PDFium makes of a hyphen at a line's end, between the letters at its sides."""
+_NOT_TITLES = re.compile(
+    r"untitled.*|microsoft \w+ - .*|.*\.(docx?|indd|tex|dvi|qxd|rtf|odt)", re.IGNORECASE
+)
 _DATE = re.compile(r"D:(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:([+-])(\d\d)'?(\d\d)?|Z)?")
 
 _EDGE = 2
@@ -38,8 +43,20 @@ _RUNNING_SHARE = 0.6
 _FULL = 2 * _EDGE + 1
 """Lines from which on a page has an inside; of one with fewer, nothing is running."""
 
+_TALLER = 1.2
+"""From how many times the height of the body text on a line is a heading."""
+_HEADING_CHARACTERS = 120
+_HEADING_SHARE = 0.3
+"""Of all characters: with more in taller lines, being taller means something else."""
+
 _NEEDS_PASSWORD = 4
 """FPDF_ERR_PASSWORD."""
+
+
+class _Line(NamedTuple):
+    text: str
+    height: int
+    """Of its first character's box, in points."""
 
 
 def parse_pdf(data: bytes, limit: int) -> Parsed:
@@ -58,38 +75,56 @@ def parse_pdf(data: bytes, limit: int) -> Parsed:
         raise UnreadableError("It is a broken PDF.") from None
     with document:
         pages = [_lines(document, number) for number in range(len(document))]
-        headings = _headings(document)
+        outline = _outline(document)
         said = document.get_metadata_dict()
         language = _language(document)
-    if not pages or not any(pages):
+    if not any(pages):
         raise UnreadableError("It has no text; if it was scanned, recognise its text first.")
+    levels = _levels(pages)
     writer = Writer(limit)
-    for number, lines in enumerate(_without_running(pages)):
+    for number, lines in enumerate(_without_running(pages, levels)):
         writer.page()
-        _write_page(lines, headings.get(number, {}), writer)
+        named = outline.get(number, {})
+        _write_page(lines, writer, named if outline else None, levels)
+    title = one_line(said.get("Title", ""))
+    if not title or _NOT_TITLES.fullmatch(title):
+        title = _title(pages, levels)
     time = _moment(said.get("ModDate", "")) or _moment(said.get("CreationDate", ""))
-    return writer.parsed(said.get("Title"), language, time)
+    return writer.parsed(title, language, time)
 
 
-def _lines(document: Any, number: int) -> list[str]:
+def _lines(document: Any, number: int) -> list[_Line]:
     """The lines of a page, those that are empty too."""
     import pypdfium2
+    import pypdfium2.raw
 
+    lines: list[_Line] = []
     with suppress(pypdfium2.PdfiumError):  # a page that is broken is empty, as for a reader
         page = document[number]
         text_page = page.get_textpage()
-        try:
-            text = text_page.get_text_range()
-        finally:
-            text_page.close()
-            page.close()
-        text = _BROKEN_WORD.sub("", _HYPHEN.sub("", text))
-        return [line.strip() for line in clean(text).split("\n")] if text.strip() else []
-    return []
+        text = text_page.get_text_range()
+        box = pypdfium2.raw.FS_RECTF()
+        offset = 0
+        for line in text.split("\n"):
+            first = offset + len(line) - len(line.lstrip())
+            height = 0
+            if line.strip() and pypdfium2.raw.FPDFText_GetLooseCharBox(text_page.raw, first, box):
+                height = round(abs(box.top - box.bottom))
+            lines.append(_Line(clean(_HYPHEN.sub(_joined, line)).strip(), height))
+            offset += len(line) + 1
+        text_page.close()
+        page.close()
+    return lines if any(line.text for line in lines) else []
 
 
-def _headings(document: Any) -> dict[int, dict[str, int]]:
-    """For each page the lines that the outline names, with their levels."""
+def _joined(hyphen: re.Match[str]) -> str:
+    """A word that goes on in small letters is put together; else the hyphen is its own."""
+    before, after = hyphen.groups()
+    return before + ("" if before.isalpha() and after.islower() else "-") + after
+
+
+def _outline(document: Any) -> dict[int, dict[str, int]]:
+    """For each page the lines that the file's outline names, with their levels."""
     import pypdfium2
 
     found: defaultdict[int, dict[str, int]] = defaultdict(dict)
@@ -100,20 +135,53 @@ def _headings(document: Any) -> dict[int, dict[str, int]]:
             title = _key(entry.get_title())
             if number is not None and title:
                 found[number].setdefault(title, entry.level + 1)
-    return found
+    return dict(found)
 
 
-def _write_page(lines: Sequence[str], headings: dict[str, int], writer: Writer) -> None:
-    paragraph: list[str] = []
-    for line in [*lines, ""]:
-        level = headings.get(_key(line)) if line else None
-        if line and level is None:
-            paragraph.append(line)
-            continue
-        writer.prose("\n".join(paragraph))
-        paragraph = []
-        if level is not None:
-            writer.heading(level, line)
+def _levels(pages: Sequence[Sequence[_Line]]) -> dict[int, int]:
+    """For each height of headings their level; the tallest are of level 1."""
+    lines = [line for page in pages for line in page if line.text]
+    sizes: Counter[int] = Counter()
+    for line in lines:
+        sizes[line.height] += len(line.text)
+    body = sizes.most_common(1)[0][0]
+    taller = {
+        line.height
+        for line in lines
+        if line.height >= max(body * _TALLER, body + 1) and any(map(str.isalpha, line.text))
+    }
+    if sum(sizes[height] for height in taller) > _HEADING_SHARE * sum(sizes.values()):
+        return {}
+    return {height: level for level, height in enumerate(sorted(taller, reverse=True), 1)}
+
+
+def _title(pages: Sequence[Sequence[_Line]], levels: dict[int, int]) -> str:
+    """The tallest lines of the first page that has text, where they are headings."""
+    first = next(page for page in pages if page)
+    height = max(line.height for line in first)
+    return " ".join(line.text for line in first if line.height == height and height in levels)
+
+
+def _write_page(
+    lines: Sequence[_Line],
+    writer: Writer,
+    outline: dict[str, int] | None,
+    levels: dict[int, int],
+) -> None:
+    """Writes a page; its headings are told by `outline`, without one by `levels`."""
+
+    def level_of(line: _Line) -> int:
+        if not line.text or len(line.text) > _HEADING_CHARACTERS:
+            return 0
+        return levels.get(line.height, 0) if outline is None else outline.get(_key(line.text), 0)
+
+    for level, group in groupby(lines, level_of):
+        text = "\n".join(line.text for line in group)
+        if level:
+            writer.heading(level, text)
+        else:
+            for paragraph in text.split("\n\n"):
+                writer.prose(paragraph)
 
 
 def _key(line: str) -> str:
@@ -121,28 +189,31 @@ def _key(line: str) -> str:
     return re.sub(r"^[\d.]+\s*", "", one_line(line)).casefold()
 
 
-def _without_running(pages: Sequence[list[str]]) -> list[list[str]]:
+def _without_running(pages: Sequence[list[_Line]], levels: dict[int, int]) -> list[list[_Line]]:
     """The pages without the lines that most of them have at the same edge."""
-    filled = [page for page in pages if _edges(page)]
-    if len(filled) < _RUNNING_FROM:
+    edges = [_edges(page, levels) for page in pages]
+    full = sum(1 for each in edges if each)
+    if full < _RUNNING_FROM:
         return list(pages)
-    counts = Counter(mark for page in filled for mark in {mark for _, mark in _edges(page)})
-    running = {mark for mark, count in counts.items() if count >= len(filled) * _RUNNING_SHARE}
-    kept: list[list[str]] = []
-    for page in pages:
-        dropped = {place for place, mark in _edges(page) if mark in running}
-        kept.append([line for place, line in enumerate(page) if place not in dropped])
-    return kept
+    counts = Counter(mark for each in edges for mark in set(each.values()))
+    running = {mark for mark, count in counts.items() if count >= full * _RUNNING_SHARE}
+    return [
+        [line for place, line in enumerate(page) if each.get(place) not in running]
+        for page, each in zip(pages, edges, strict=True)
+    ]
 
 
-def _edges(page: Sequence[str]) -> list[tuple[int, tuple[str, str]]]:
-    """The outer lines of a page: place, and edge with words whose numbers do not count."""
-    places = [place for place, line in enumerate(page) if line]
+def _edges(page: Sequence[_Line], levels: dict[int, int]) -> dict[int, tuple[str, str]]:
+    """The outer lines of a page by place: the edge, and words whose numbers do not count."""
+    places = [place for place, line in enumerate(page) if line.text]
     if len(places) < _FULL:
-        return []
-    top = [(place, "top") for place in places[:_EDGE]]
-    bottom = [(place, "bottom") for place in places[_EDGE:][-_EDGE:]]
-    return [(place, (edge, re.sub(r"\d+", "0", page[place]))) for place, edge in top + bottom]
+        return {}
+    edges = {**dict.fromkeys(places[:_EDGE], "top"), **dict.fromkeys(places[-_EDGE:], "bottom")}
+    return {
+        place: (edge, re.sub(r"\d+", "0", page[place].text))
+        for place, edge in edges.items()
+        if page[place].height not in levels
+    }
 
 
 def _language(document: Any) -> str | None:

@@ -140,11 +140,11 @@ class QdrantServerStore(PassageStore):
     async def put(
         self, principal: Principal, document: DocumentInfo, passages: Sequence[IndexedPassage]
     ) -> None:
-        async with self._turn(document_id(principal.tenant, document.source)):
-            for _ in range(ATTEMPTS):
-                if await self._put(principal, document, passages):
-                    return
-        raise _busy(document.source)
+        await self._replace(principal, document, passages)
+
+    @override
+    async def fail(self, principal: Principal, document: DocumentInfo) -> None:
+        await self._replace(principal, document, None)
 
     @override
     async def delete(self, principal: Principal, sources: Sequence[str]) -> dict[str, int]:
@@ -256,10 +256,28 @@ class QdrantServerStore(PassageStore):
         """Writers of this process do not contend for a claim."""
         return self._turns.setdefault(document, asyncio.Lock())
 
+    async def _replace(
+        self,
+        principal: Principal,
+        document: DocumentInfo,
+        passages: Sequence[IndexedPassage] | None,
+    ) -> None:
+        async with self._turn(document_id(principal.tenant, document.source)):
+            for _ in range(ATTEMPTS):
+                if await self._put(principal, document, passages):
+                    return
+        raise _busy(document.source)
+
     async def _put(
-        self, principal: Principal, document: DocumentInfo, passages: Sequence[IndexedPassage]
+        self,
+        principal: Principal,
+        document: DocumentInfo,
+        passages: Sequence[IndexedPassage] | None,
     ) -> bool:
-        """Whether the new version counts; not if another writer took the document over."""
+        """Whether the new version counts; not if another writer took the document over.
+
+        Without passages at all, the version that is there stays, and gets the document's failure.
+        """
         claim = await self._records.claim(principal.tenant, document.source, make=True)
         assert claim is not None  # noqa: S101  # it was made
         assert claim.pending is not None  # noqa: S101
@@ -268,11 +286,15 @@ class QdrantServerStore(PassageStore):
         try:
             if claim.document is not None and not sees(principal, claim.document.labels):
                 raise HiddenError(document.source)
-            written = await self._write(claim, document, passages)
-            if written is not None:
-                committed = await self._records.change(
-                    written, document=document, generation=generation
-                )
+            if passages is None and claim.document is not None:
+                failed = claim.document.model_copy(update={"failure": document.failure})
+                committed = await self._records.change(claim, document=failed)
+            else:
+                written = await self._write(claim, document, passages or ())
+                if written is not None:
+                    committed = await self._records.change(
+                        written, document=document, generation=generation
+                    )
             if committed is not None:
                 await self._settle(committed)
         except BaseException:
