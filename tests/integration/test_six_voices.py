@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from motet.bus import Blobs
-from motet.messages import Document, IngestRequest, IngestResult, Task, TranscriptSegment
+from motet.messages import (
+    Document,
+    IngestRequest,
+    IngestResult,
+    SearchRequest,
+    SearchResult,
+    Task,
+    TranscriptSegment,
+)
 from motet.testing import ScriptedModel, TestMesh, assert_tree
 from motet_evaluator.app import agent as evaluator
 from motet_graph.app import agent as graph
@@ -59,6 +67,13 @@ async def test_one_task_passes_through_all_six(mesh: TestMesh) -> None:
         IngestResult,
     )
     assert [(item.status, item.reason) for item in ingested.items] == [("added", None)]
+    connected = await mesh.motet.call(
+        "retriever.search",
+        SearchRequest(query="Who designed the Harbour Tower?", strategy="graph"),
+        SearchResult,
+    )
+    assert {each.source for each in connected.passages} == {"tower.md"}
+    assert connected.passages[0].reason == "1st by connections"
     question = await Blobs(mesh.bus).put("question", wav(tone(2)), media_type="audio/wav")
 
     task = await mesh.motet.submit(Task(goal="Answer the recording.", inputs=(question,)))

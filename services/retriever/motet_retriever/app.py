@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Annotated
@@ -11,7 +12,8 @@ from faststream.annotations import ContextRepo
 
 from motet.agent import Agent
 from motet.bus import Bus
-from motet.models import Embedder, chat_model
+from motet.errors import SetupError
+from motet.models import ChatModel, Embedder, chat_model
 from motet.models import embedder as embedder_of
 from motet.settings import Settings, load_settings
 from motet_retriever.ingestion import Ingestion
@@ -21,7 +23,9 @@ from motet_retriever.skills import declare
 from motet_retriever.stores.port import PassageStore
 from motet_retriever.strategies.retrieval import Resources
 
-__all__ = ["agent", "open_store"]
+__all__ = ["agent", "chat_of", "open_store"]
+
+log = logging.getLogger(__name__)
 
 
 async def open_store(
@@ -50,6 +54,21 @@ async def open_store(
     )
 
 
+def chat_of(own: RetrieverSettings, settings: Settings) -> ChatModel | None:
+    """The chat model, where the settings have it asked.
+
+    Raises:
+        SetupError: It cannot be, and MOTET_RETRIEVER_MODEL is `on`; `auto` does without it then.
+    """
+    try:
+        return chat_model(settings) if own.asks_model(settings) else None
+    except SetupError as error:
+        if own.model == "on":
+            raise
+        log.warning("questions are not reworded by a model: %s", error)
+        return None
+
+
 @asynccontextmanager
 async def resources(
     context: ContextRepo,
@@ -75,8 +94,7 @@ async def resources(
         )
         stack.push_async_callback(ingestion.close)
         model = context.get("model")
-        if model is None and own.asks_model(settings):
-            model = chat_model(settings)
+        if model is None and (model := chat_of(own, settings)) is not None:
             stack.push_async_callback(model.close)
         rereading = own.rereading(model)
         for reranker in rereading.rerankers.values():

@@ -25,7 +25,7 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from motet.messages import BranchScore, Passage
 from motet_retriever.stores.port import Found, Vector
@@ -52,9 +52,14 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A passage on its way to the result, with score and branches."""
+    """A passage on its way to the result."""
 
     passage: Passage
+    """As the store gave it."""
+    score: float
+    """What it is ordered by."""
+    branches: tuple[BranchScore, ...] = ()
+    """Rank and score in each list that found it."""
     vector: Vector | None = None
     """Its embedding, where it was asked for."""
 
@@ -63,16 +68,14 @@ class Candidate:
         """The passage's id."""
         return self.passage.id
 
-    @property
-    def score(self) -> float:
-        """What it is ordered by."""
-        return self.passage.score
-
     def scored(self, score: float, *said: BranchScore) -> Candidate:
         """The same with another score, and with what another branch said."""
-        branches = (*self.passage.branches, *said)
-        passage = self.passage.model_copy(update={"score": score, "branches": branches})
-        return Candidate(passage, self.vector)
+        return Candidate(self.passage, score, (*self.branches, *said), self.vector)
+
+    def told(self, **more: Any) -> Passage:
+        """The passage with score and branches, and whatever else is to be set."""
+        update = {"score": self.score, "branches": self.branches, **more}
+        return self.passage.model_copy(update=update)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +116,7 @@ class Fusion:
         first = 1 / (self.k + 1) if self.method == "rrf" else 1.0
         most = first * sum(weight for _, weight in counted)
         return in_order(
-            Candidate(
-                found.passage.model_copy(
-                    update={
-                        "score": min(total[key] / most, 1.0),
-                        "branches": tuple(said[key]),
-                    }
-                ),
-                found.vector,
-            )
+            Candidate(found.passage, min(total[key] / most, 1.0), tuple(said[key]), found.vector)
             for key, found in passages.items()
         )
 
@@ -145,7 +140,7 @@ def in_order(candidates: Iterable[Candidate]) -> list[Candidate]:
     """Best first; of equal scores by best rank, then by id."""
 
     def key(each: Candidate) -> tuple[float, int, str]:
-        ranks = (said.rank for said in each.passage.branches)
+        ranks = (said.rank for said in each.branches)
         return -each.score, min(ranks, default=0), each.id
 
     return sorted(candidates, key=key)
@@ -164,9 +159,7 @@ def best_of(lists: Iterable[Sequence[Candidate]]) -> list[Candidate]:
     merged: list[Candidate] = []
     for same in found.values():
         best, *others = sorted(same, key=lambda each: -each.score)
-        known = set(best.passage.branches)
-        said = dict.fromkeys(
-            said for each in others for said in each.passage.branches if said not in known
-        )
+        known = set(best.branches)
+        said = dict.fromkeys(said for each in others for said in each.branches if said not in known)
         merged.append(best.scored(best.score, *said))
     return in_order(merged)

@@ -175,10 +175,7 @@ class Search:
     async def _finished(self, retrieval: Retrieval, page: Sequence[Candidate]) -> list[Passage]:
         """The page's passages with what is around them, and why they are there."""
         request = retrieval.request
-        passages = [
-            each.passage.model_copy(update={"reason": _reason(retrieval, each.passage)})
-            for each in page
-        ]
+        passages = [each.told(reason=_reason(retrieval, each)) for each in page]
         if request.expand == "none" or not passages:
             return passages
         retrieval.caller.check()
@@ -191,14 +188,14 @@ class Search:
         )
 
 
-def _reason(retrieval: Retrieval, passage: Passage) -> str:
+def _reason(retrieval: Retrieval, candidate: Candidate) -> str:
     remarks: list[str] = []
     if retrieval.request.half_life_days is not None:
-        days = age_days(passage, datetime.now(UTC))
+        days = age_days(candidate.passage, datetime.now(UTC))
         remarks.append(f"{days:.0f} days old")
     if any(note.startswith(WITHOUT) for note in retrieval.notes):
         remarks.append(WITHOUT)
-    return reason(passage.branches, *remarks)
+    return reason(candidate.branches, *remarks)
 
 
 def _describe(span: Span, retrieval: Retrieval, passages: Sequence[Passage]) -> None:

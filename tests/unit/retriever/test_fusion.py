@@ -87,7 +87,7 @@ def test_scores_decide_where_ranks_would_not() -> None:
 def test_each_passage_says_what_the_branches_said() -> None:
     other = Ranking("dense", found("b"), query="and b?")
     fused = Fusion().fuse([dense("a", "b"), sparse("b"), other])
-    assert {each.id: each.passage.branches for each in fused} == {
+    assert {each.id: each.branches for each in fused} == {
         "b": (
             BranchScore(branch="dense", rank=2, score=0.5),
             BranchScore(branch="sparse", rank=1, score=1.0),
@@ -121,7 +121,7 @@ def test_a_list_weighs_beside_its_branch() -> None:
 
 def test_ranks_may_be_shared() -> None:
     ranking = Ranking("document", found("a", "b", "c"), ranks=[1, 1, 2])
-    said = {each.id: each.passage.branches[0].rank for each in Fusion().fuse([ranking])}
+    said = {each.id: each.branches[0].rank for each in Fusion().fuse([ranking])}
     assert said == {"a": 1, "b": 1, "c": 2}
 
 
@@ -132,7 +132,7 @@ def test_the_best_of_several_questions() -> None:
     merged = best_of([first, second])
     assert ids(merged)[:2] == ["a", "b"]
     (both,) = (each for each in merged if each.id == "m")
-    assert [(each.query, each.rank) for each in both.passage.branches] == [(None, 3), ("b?", 3)]
+    assert [(each.query, each.rank) for each in both.branches] == [(None, 3), ("b?", 3)]
     assert both.score == first[2].score
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from io import BytesIO
 from pathlib import Path
@@ -118,3 +120,14 @@ async def test_so_many_at_once(parsing: Parsing) -> None:
     assert len(children()) == 1
     await parsing.close()
     assert children() == []
+
+
+async def test_the_service_itself_loads_no_parser() -> None:
+    code = (
+        "import sys, motet_retriever.ingestion\n"
+        "parsers = {'docx', 'lxml', 'pptx', 'pypdfium2', 'python_calamine'}\n"
+        "print(*parsers & set(sys.modules))"
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=PIPE)
+    output, _ = await process.communicate()
+    assert (process.returncode, output.split()) == (0, [])

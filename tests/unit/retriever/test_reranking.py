@@ -10,6 +10,7 @@ import pytest
 from motet.errors import FaultError, SetupError
 from motet.settings import Settings, load_settings
 from motet.testing.models import ScriptedModel
+from motet_retriever.app import chat_of
 from motet_retriever.reranking import ModelReranker
 from motet_retriever.settings import RetrieverSettings
 
@@ -81,3 +82,14 @@ def test_the_small_local_model_is_asked_only_when_told_so(monkeypatch: pytest.Mo
         monkeypatch.setenv("MOTET_RETRIEVER_MODEL", value)
         own = load_settings(RetrieverSettings)
         assert (own.asks_model(local), own.asks_model(remote)) == asked
+
+
+def test_a_model_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its key, or of no provider: `auto` does without it, `on` says so."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    keyless = Settings(model="openai:gpt")
+    for settings in (keyless, Settings(model="nobody:gpt")):
+        assert chat_of(load_settings(RetrieverSettings), settings) is None
+    monkeypatch.setenv("MOTET_RETRIEVER_MODEL", "on")
+    with pytest.raises(SetupError, match="OPENAI_API_KEY"):
+        chat_of(load_settings(RetrieverSettings), keyless)

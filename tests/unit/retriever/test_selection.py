@@ -26,18 +26,9 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 def candidate(
     name: str, score: float, vector: Sequence[float] | None = None, **said: Any
 ) -> Candidate:
-    passage = Passage(
-        id=name,
-        source=said.pop("source", name),
-        title=name,
-        text=name,
-        position=0,
-        start=0,
-        end=1,
-        score=score,
-        **said,
-    )
-    return Candidate(passage, None if vector is None else np.array(vector, np.float32))
+    given = {"source": name, "title": name, "text": name, "position": 0, "start": 0, "end": 1}
+    passage = Passage.model_validate({"id": name, **given, **said})
+    return Candidate(passage, score, (), None if vector is None else np.array(vector, np.float32))
 
 
 def ids(candidates: Sequence[Candidate]) -> list[str]:

@@ -17,15 +17,12 @@ from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]  # a compi
 
 from motet_retriever.parsers.parsed import UnreadableError, language_tag, moment
 
-__all__ = ["OLE", "Properties", "looked_through", "properties"]
+__all__ = ["Properties", "looked_through", "properties"]
 
 MAX_BYTES = 256 << 20
 """Bytes that an archive may unpack to."""
 MAX_MEMBERS = 10_000
 PIECE = 1 << 20
-
-OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-"""How a compound file begins: what is encrypted, or of Office before 2007."""
 
 _ENCRYPTED = 0x1
 """The bit of a member's flags that says so."""

@@ -13,7 +13,8 @@ from datetime import date, datetime, time, timedelta
 from io import BytesIO
 from typing import Any
 
-from motet_retriever.parsers.archives import OLE, looked_through, properties
+from motet_retriever.parsers import OLE
+from motet_retriever.parsers.archives import looked_through, properties
 from motet_retriever.parsers.parsed import Parsed, UnreadableError, Writer
 
 __all__ = ["parse_docx", "parse_pptx", "parse_sheets"]

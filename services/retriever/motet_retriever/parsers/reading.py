@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from motet_retriever.parsers.archives import OLE
+from motet_retriever.parsers import OLE
 from motet_retriever.parsers.encodings import decoded
 from motet_retriever.parsers.languages import guessed
 from motet_retriever.parsers.parsed import Parsed, UnreadableError

@@ -16,6 +16,8 @@ from motet_retriever.strategies.retrieval import REPLACEABLE, Retrieval, togethe
 __all__ = ["graph", "hybrid_graph"]
 
 SKILL = "graph.search"
+BEYOND_REACH = {FaultType.UNKNOWN_SKILL, FaultType.DEPTH_EXCEEDED, FaultType.INTERNAL}
+"""Faults of the graph agent that `hybrid_graph` can do without, beside those of any model."""
 MOST = 100
 """Passages that a graph search proposes at most."""
 WITHOUT = "without the graph"
@@ -55,7 +57,7 @@ async def _if_any(retrieval: Retrieval) -> list[Ranking]:
         return [await _proposed(retrieval)]
     except FaultError as error:
         fault = error.fault
-        if fault.type not in REPLACEABLE | {FaultType.UNKNOWN_SKILL, FaultType.INTERNAL}:
+        if fault.type not in REPLACEABLE | BEYOND_REACH:
             raise
         retrieval.notes.append(f"{WITHOUT}: {fault.message}")
         return []
