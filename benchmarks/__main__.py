@@ -17,6 +17,7 @@ NAMES = (
     "faithfulness",
     "hop",
     "multihop",
+    "passages",
     "retrieval",
     "speech",
 )

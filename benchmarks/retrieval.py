@@ -8,12 +8,12 @@ al., NeurIPS 2021, with trec_eval's formulas), averaged over questions that have
 - Recall@100: the share of a question's relevant documents among the first 100;
 - MRR: 1 / rank of the first relevant document, 0 if it is not among 100.
 
-`interval` is the middle 95 % of nDCG@10 over 2,000 bootstrap samples of questions; `difference` that
-of the difference to `hybrid`, paired by question, and `p` how often a random exchange of the two
-answers of each question makes the difference as large (Smucker et al., CIKM 2007).
+`interval` is the middle 95 % of nDCG@10 over 2,000 bootstrap samples of questions; `difference`
+that of the difference to `hybrid`, paired by question, and `p` how often a random exchange of the
+two answers of each question makes the difference as large (Smucker et al., CIKM 2007).
 
-DIR has BEIR's files: `corpus.jsonl`, `queries*.jsonl`, `qrels/*.tsv`. The public home of such sets is
-https://github.com/beir-cellar/beir. `bm25` and `dense` are the retriever's own branches by
+DIR has BEIR's files: `corpus.jsonl`, `queries*.jsonl`, `qrels/*.tsv`. The public home of such sets
+is https://github.com/beir-cellar/beir. `bm25` and `dense` are the retriever's own branches by
 themselves; the other names are those of `motet.messages.Strategy`, run without a chat model unless
 --model names one.
 """

@@ -101,5 +101,6 @@ async def test_what_was_ingested_outlives_the_agent(mesh: TestMesh) -> None:
 async def test_the_retrieval_is_a_span_of_the_call(retriever: TestMesh) -> None:
     await retriever.motet.call("retriever.search", SearchRequest(query="apples"), SearchResult)
     spans = {span.name: span for span in retriever.spans()}
-    retrieval = spans["retrieval documents"]
+    retrieval = spans["retrieval hybrid"]
     assert retrieval.parent_id == spans["invoke_agent retriever"].span_id
+    assert spans["retrieval documents"].parent_id == retrieval.span_id

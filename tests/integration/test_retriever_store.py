@@ -20,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from motet.errors import SetupError
 from motet.messages import ANYBODY, DocumentFailure, Principal, now
+from motet_retriever.stores import edge_search
 from motet_retriever.stores.bm25 import BM25
 from motet_retriever.stores.port import Branch, HiddenError, IndexedPassage, PassageStore, Query
 from motet_retriever.stores.qdrant_edge import QdrantEdgeStore
@@ -405,3 +406,38 @@ class TestQdrantEdge(PassageStoreContract):
             assert await everything(store) == {"b": {"apple"}}
         files = [path for path in (tmp_path / "shard" / "segments").rglob("*") if path.is_file()]
         assert not any(b"secret3" in path.read_bytes() for path in files)
+
+
+class TestQdrantEdgeByCodes(PassageStoreContract):
+    """The same where dense searches look at codes first, as they do in large stores."""
+
+    @pytest.fixture(autouse=True)
+    def large(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(edge_search, "CODED_FROM", 0)
+        monkeypatch.setattr(edge_search, "WORTH_IT", 0)
+
+    async def open(self, path: Path) -> PassageStore:
+        return await open_edge(path)
+
+    async def test_codes_that_are_lost_are_made_again(self, tmp_path: Path) -> None:
+        async with await self.open(tmp_path) as store:
+            await store.put(*version("a", ["apple"] * 300))
+        (tmp_path / "codes").unlink()
+        async with await self.open(tmp_path) as store:
+            found = await store.search(Query(1000, ANYBODY, vector=unit(0)))
+            assert len(found["dense"]) == 300
+
+    async def test_searches_at_once_have_their_own_answers(self, store: PassageStore) -> None:
+        for number in range(20):
+            await store.put(*version(f"s{number}", [f"word{number}"] * 8))
+        wrong = store.search(Query(5, ANYBODY, vector=np.ones(3, np.float32)))
+        asked = [
+            store.search(Query(5, ANYBODY, vector=unit(number), sources=(f"s{number}",)))
+            for number in range(20)
+        ]
+        failed, *answers = await asyncio.gather(wrong, *asked, return_exceptions=True)
+        assert isinstance(failed, Exception)
+        for number, found in enumerate(answers):
+            assert not isinstance(found, BaseException)
+            assert {each.passage.source for each in found["dense"]} == {f"s{number}"}
+            assert found["dense"][0].passage.position == number % 8

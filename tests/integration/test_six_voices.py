@@ -87,7 +87,8 @@ async def test_one_task_passes_through_all_six(mesh: TestMesh) -> None:
               * send motet.call.retriever.search [step=s1]
                 process motet.call.retriever.search
                   invoke_agent retriever
-                    retrieval documents
+                    retrieval hybrid
+                      retrieval documents
               * send motet.call.graph.paths [step=s2]
                 process motet.call.graph.paths
                   invoke_agent graph

@@ -16,6 +16,10 @@ from motet.messages import AgentCard, SkillCard
 
 __all__ = ["Catalogue", "Skill", "catalogue_of", "transcriber_of"]
 
+ADVANCED = "x-motet-advanced"
+"""Marks a property of an input that a user may set and a planner is not shown."""
+
+_DEFINITION = "#/$defs/"
 _SHOWN = 160
 """Characters of a description that a planner is shown: the first sentence, as a rule."""
 
@@ -47,13 +51,43 @@ class Skill:
 
     @property
     def schema(self) -> dict[str, Any]:
-        """Its input's JSON Schema without the version, which is not a planner's to choose."""
+        """Its input's JSON Schema without what is not a planner's to choose.
+
+        That is the version, and what the card marks as for users only; a definition that nothing
+        refers to any more is left out too.
+        """
         schema = dict(self.card.input_schema)
-        properties = dict(schema.get("properties", {}))
-        properties.pop("v", None)
-        schema["properties"] = properties
+        required = set(schema.get("required", ()))
+        schema["properties"] = {
+            name: field
+            for name, field in schema.get("properties", {}).items()
+            if name in required or not (name == "v" or field.get(ADVANCED))
+        }
         schema["additionalProperties"] = False
+        if "$defs" in schema:
+            kept = _referred(schema)
+            schema["$defs"] = {name: each for name, each in schema["$defs"].items() if name in kept}
+            if not kept:
+                del schema["$defs"]
         return schema
+
+
+def _referred(schema: Mapping[str, Any]) -> set[str]:
+    """Names of the definitions that a schema refers to, also through each other."""
+    definitions = schema["$defs"]
+    waiting: list[Any] = [{key: part for key, part in schema.items() if key != "$defs"}]
+    found: set[str] = set()
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, list):
+            waiting += part
+        elif isinstance(part, Mapping):
+            waiting += part.values()
+            name = str(part.get("$ref", "")).removeprefix(_DEFINITION)
+            if name in definitions and name not in found:
+                found.add(name)
+                waiting.append(definitions[name])
+    return found
 
 
 class Catalogue(Mapping[str, Skill]):

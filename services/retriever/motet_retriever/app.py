@@ -11,7 +11,7 @@ from faststream.annotations import ContextRepo
 
 from motet.agent import Agent
 from motet.bus import Bus
-from motet.models import Embedder
+from motet.models import Embedder, chat_model
 from motet.models import embedder as embedder_of
 from motet.settings import Settings, load_settings
 from motet_retriever.ingestion import Ingestion
@@ -19,6 +19,7 @@ from motet_retriever.search import Search
 from motet_retriever.settings import RetrieverSettings
 from motet_retriever.skills import declare
 from motet_retriever.stores.port import PassageStore
+from motet_retriever.strategies.retrieval import Resources
 
 __all__ = ["agent", "open_store"]
 
@@ -55,9 +56,9 @@ async def resources(
     settings: Annotated[Settings, Context()],
     bus: Annotated[Bus, Context()],
 ) -> AsyncGenerator[None]:
-    """Opens the embedding model and the store, so that the agent is announced when it can answer.
+    """Opens the models and the store, so that the agent is announced when it can answer.
 
-    A test may put an `embedder` into the context beforehand.
+    A test may put an `embedder` and a `model` into the context beforehand.
     """
     own = load_settings(RetrieverSettings)
     embedder = context.get("embedder") or embedder_of(settings)
@@ -73,13 +74,27 @@ async def resources(
             bounds=own.bounds(),
         )
         stack.push_async_callback(ingestion.close)
-        search = Search(
+        model = context.get("model")
+        if model is None and own.asks_model(settings):
+            model = chat_model(settings)
+            stack.push_async_callback(model.close)
+        rereading = own.rereading(model)
+        for reranker in rereading.rerankers.values():
+            stack.push_async_callback(reranker.close)
+        shared = Resources(
             store,
             embedder,
-            own.fusion(),
+            own.fusing(),
             bus.tracer,
             candidates=own.candidates,
+            model=model,
             record_content=settings.record_content,
+        )
+        search = Search(
+            shared,
+            strategy=own.strategy,
+            rereading=rereading,
+            expand_characters=own.expand_characters,
         )
         context.set_global("store", store)
         context.set_global("ingestion", ingestion)

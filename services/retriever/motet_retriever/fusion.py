@@ -1,65 +1,172 @@
-"""Fusion: the branches' lists of passages made into one.
+"""Fusion: the lists that branches and sub-queries propose, made into one.
 
-Weighted reciprocal rank fusion: a passage scores the sum of `weight / (k + rank)` over the branches
-that found it (Cormack, Clarke and Büttcher, "Reciprocal rank fusion outperforms Condorcet and
-individual rank learning methods", SIGIR 2009), divided by what first place in every branch would
-give. It is done here and not in the engine because an engine returns the fused score alone, and
-who reads a passage needs to see what each branch said.
+Two methods, both with a weight for each list. An engine that fuses returns the fused score alone,
+and who reads a passage needs to see what each branch said, so it is done here.
+
+- `rrf`, weighted reciprocal rank fusion: the sum of `weight / (k + rank)` over the lists that found
+  a passage, divided by what first place in every list would give (Cormack, Clarke and Büttcher,
+  "Reciprocal rank fusion outperforms Condorcet and individual rank learning methods", SIGIR 2009).
+- `dbsf`, distribution-based score fusion: each list's scores are scaled so that its mean less three
+  standard deviations is 0 and its mean plus three is 1, what lies beyond being cut off, and summed
+  by weight (M. Mazzeschi, "Distribution-Based Score Fusion (DBSF), a new approach to vector search
+  ranking", 2023; the rule of Qdrant's fusion `dbsf`: scores that do not differ count 0.5 each).
 
 Invariants:
 
-- Scores are above 0 and at most 1; 1 is first place in every branch that was asked.
-- The order depends on ranks only; equal scores are ordered by best rank, then by id.
-- A branch that found nothing changes no order.
+- Scores are from 0 to 1; by `rrf` 1 is first place in every list, and none is 0.
+- Equal scores are ordered by best rank, then by id, so that the order is always the same.
+- A list that found nothing changes no order. Where all lists weigh 0, they count alike.
+- Every passage keeps rank and score of each list that found it.
 """
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from motet.messages import BranchScore, Passage
-from motet_retriever.stores.port import Branch, Found
+from motet_retriever.stores.port import Found, Vector
 
-__all__ = ["Fusion"]
+__all__ = ["Candidate", "Fusion", "Method", "Ranking", "best_of", "in_order"]
+
+Method = Literal["rrf", "dbsf"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """What one branch proposes for one question, best first."""
+
+    branch: str
+    """`dense`, `sparse`, `graph`, or another name of `BranchScore.branch`."""
+    found: Sequence[Found]
+    query: str | None = None
+    """What was asked, where that is not the question itself."""
+    weight: float = 1.0
+    """How much it counts among lists of the same branch."""
+    ranks: Sequence[int] | None = None
+    """The rank of each, where several share one; None counts from 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A passage on its way to the result, with score and branches."""
+
+    passage: Passage
+    vector: Vector | None = None
+    """Its embedding, where it was asked for."""
+
+    @property
+    def id(self) -> str:
+        """The passage's id."""
+        return self.passage.id
+
+    @property
+    def score(self) -> float:
+        """What it is ordered by."""
+        return self.passage.score
+
+    def scored(self, score: float, *said: BranchScore) -> Candidate:
+        """The same with another score, and with what another branch said."""
+        branches = (*self.passage.branches, *said)
+        passage = self.passage.model_copy(update={"score": score, "branches": branches})
+        return Candidate(passage, self.vector)
 
 
 @dataclass(frozen=True, slots=True)
 class Fusion:
-    """Weighted reciprocal rank fusion."""
+    """How lists become one."""
 
-    weights: Mapping[Branch, float] = field(default_factory=lambda: {"dense": 1.0, "sparse": 1.0})
-    """How much each branch counts, where several are asked; not all 0."""
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """How much each branch counts; 1 for those left out."""
     k: int = 10
-    """The larger, the less the first ranks stand out. The paper takes 60; for lists of some 50
-    passages 10 is better: nDCG@10 of .766 against .758 on SciFact's training claims (BM25 .735,
-    all-MiniLM-L6-v2 .732; the 3,773 abstracts and 685 claims whose evidence is among them)."""
+    """Of `rrf`: the larger, the less the first ranks stand out. The paper takes 60; for lists of
+    some 50 passages 10 is better: nDCG@10 of .766 against .758 on SciFact's training claims (BM25
+    .735, all-MiniLM-L6-v2 .732; the 3,773 abstracts and 685 claims whose evidence is among
+    them)."""
+    method: Method = "rrf"
 
-    def fuse(self, branches: Mapping[Branch, Sequence[Found]], limit: int) -> list[Passage]:
-        """The best `limit` passages, each with its rank and score in every branch that found it."""
-        passages: dict[str, Passage] = {}
+    def fuse(self, rankings: Sequence[Ranking]) -> list[Candidate]:
+        """All passages that a list of weight above 0 found, best first."""
+        weights = [self.weights.get(each.branch, 1.0) * each.weight for each in rankings]
+        if not any(weights):
+            weights = [1.0] * len(rankings)
+        counted = [pair for pair in zip(rankings, weights, strict=True) if pair[1] > 0]
+        passages: dict[str, Found] = {}
         said: dict[str, list[BranchScore]] = {}
-        for branch, found in branches.items():
-            for rank, (passage, score, _) in enumerate(found, start=1):
-                passages[passage.id] = passage
-                said.setdefault(passage.id, []).append(
-                    BranchScore(branch=branch, rank=rank, score=score)
+        total: dict[str, float] = {}
+        for ranking, weight in counted:
+            ranks = ranking.ranks or range(1, len(ranking.found) + 1)
+            worth = self._worth(ranking.found, ranks)
+            for found, rank, value in zip(ranking.found, ranks, worth, strict=True):
+                key = found.passage.id
+                if key not in passages or passages[key].vector is None:
+                    passages[key] = found
+                total[key] = total.get(key, 0.0) + weight * value
+                said.setdefault(key, []).append(
+                    BranchScore(
+                        branch=ranking.branch, query=ranking.query, rank=rank, score=found.score
+                    )
                 )
-        one = len(branches) < 2
-        weights: dict[str, float] = {each: 1.0 if one else self.weights[each] for each in branches}
-
-        def total(ranks: Iterable[tuple[str, int]]) -> float:
-            return sum(weights[branch] / (self.k + rank) for branch, rank in ranks)
-
-        most = total((branch, 1) for branch in branches)
-        fused = [
-            passages[key].model_copy(
-                update={
-                    "score": total((each.branch, each.rank) for each in scores) / most,
-                    "branches": tuple(scores),
-                }
+        first = 1 / (self.k + 1) if self.method == "rrf" else 1.0
+        most = first * sum(weight for _, weight in counted)
+        return in_order(
+            Candidate(
+                found.passage.model_copy(
+                    update={
+                        "score": min(total[key] / most, 1.0),
+                        "branches": tuple(said[key]),
+                    }
+                ),
+                found.vector,
             )
-            for key, scores in said.items()
-        ]
-        fused.sort(key=lambda each: (-each.score, min(e.rank for e in each.branches), each.id))
-        return [each for each in fused if each.score > 0][:limit]
+            for key, found in passages.items()
+        )
+
+    def _worth(self, found: Sequence[Found], ranks: Sequence[int]) -> list[float]:
+        """What each passage of a list gets for being in it, before the list's weight."""
+        if self.method == "rrf":
+            return [1 / (self.k + rank) for rank in ranks]
+        return _scaled([each.score for each in found])
+
+
+def _scaled(scores: Sequence[float]) -> list[float]:
+    """Scores with their mean at 0.5 and three standard deviations at 0 and 1."""
+    deviation = statistics.stdev(scores) if len(scores) > 1 else 0.0
+    if deviation <= 0 or not math.isfinite(deviation):
+        return [0.5] * len(scores)
+    mean = statistics.fmean(scores)
+    return [min(max(0.5 + (score - mean) / (6 * deviation), 0.0), 1.0) for score in scores]
+
+
+def in_order(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Best first; of equal scores by best rank, then by id."""
+
+    def key(each: Candidate) -> tuple[float, int, str]:
+        ranks = (said.rank for said in each.passage.branches)
+        return -each.score, min(ranks, default=0), each.id
+
+    return sorted(candidates, key=key)
+
+
+def best_of(lists: Iterable[Sequence[Candidate]]) -> list[Candidate]:
+    """Lists of different questions merged: each passage counts by its best score in any of them.
+
+    What answers a part of a question belongs before what has a little of every part, so scores
+    are not added. A passage keeps what all of its lists said, the best of them first.
+    """
+    found: dict[str, list[Candidate]] = {}
+    for each in lists:
+        for candidate in each:
+            found.setdefault(candidate.id, []).append(candidate)
+    merged: list[Candidate] = []
+    for same in found.values():
+        best, *others = sorted(same, key=lambda each: -each.score)
+        known = set(best.passage.branches)
+        said = dict.fromkeys(
+            said for each in others for said in each.passage.branches if said not in known
+        )
+        merged.append(best.scored(best.score, *said))
+    return in_order(merged)

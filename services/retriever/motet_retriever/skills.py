@@ -29,7 +29,10 @@ __all__ = ["declare"]
 SEARCH = (
     "Finds passages in the ingested documents that may hold a fact. Ask for one fact a call, in a "
     "short question with the names it is about; for facts from different documents make one call "
-    "each. It only finds text: it does not calculate, compare or conclude."
+    "each. It only finds text: it does not calculate, compare or conclude. Leave `strategy` out "
+    "as a rule; take `multi_hop` where documents lead from one to the next, `hyde` or "
+    "`multi_query` where they are worded otherwise than the question, `hierarchical` for "
+    "long ones, and `hybrid_graph` for how named things are connected."
 )
 
 SEARCH_EXAMPLES = (
@@ -51,7 +54,7 @@ def declare(agent: Agent) -> None:
     async def search(
         request: SearchRequest, call: Call, searching: Annotated[Search, Context("search")]
     ) -> SearchResult:
-        return await searching.search(call.principal, request)
+        return await searching.search(request, call)
 
     @agent.skill(
         "ingest",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, JsonValue, StringConstraints, model_validator
 
 from motet.messages.base import Message, Timestamp, Value
 from motet.messages.filters import CustomFields, Filter, conditions
@@ -18,6 +18,9 @@ __all__ = [
     "SearchResult",
     "Strategy",
 ]
+
+ADVANCED: dict[str, JsonValue] = {"x-motet-advanced": True}
+"""Marks in the schema of a skill's input what a planner is not shown: what users set by hand."""
 
 Strategy = Literal[
     "basic",
@@ -44,7 +47,8 @@ class BranchScore(Value):
 
     branch: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
     """`dense` compares embeddings (cosine); `sparse` is BM25; `graph` spreads from entities;
-    `rerank` has read question and passage together."""
+    `document` and `section` are what the passage is a part of, looked for as wholes; `rerank` has
+    read question and passage together."""
     query: str | None = None
     """What it was asked, where that is not the question itself."""
     rank: int = Field(ge=1)
@@ -109,32 +113,41 @@ class SearchRequest(Message):
     """What to look for, in plain words."""
     limit: int = Field(default=5, ge=1, le=100)
     """How many passages at most."""
-    offset: int = Field(default=0, ge=0, le=900)
+    offset: int = Field(default=0, ge=0, le=900, json_schema_extra=ADVANCED)
     """How many of the best to leave out: the next page."""
     strategy: Strategy | None = None
     """How to look; None takes `mode`, and without one the retriever's default."""
-    mode: Literal["hybrid", "dense", "sparse"] | None = None
+    mode: Literal["hybrid", "dense", "sparse"] | None = Field(
+        default=None, json_schema_extra=ADVANCED
+    )
     """Which branches to ask, for a search of one step; None leaves it to the strategy."""
-    sources: tuple[str, ...] = Field(default=(), max_length=1000)
+    sources: tuple[str, ...] = Field(default=(), max_length=1000, json_schema_extra=ADVANCED)
     """Only passages of these documents; empty means all."""
-    filter: Filter | None = None
+    filter: Filter | None = Field(default=None, json_schema_extra=ADVANCED)
     """Only passages for which this holds."""
-    fusion: Literal["rrf", "dbsf"] | None = None
+    fusion: Literal["rrf", "dbsf"] | None = Field(default=None, json_schema_extra=ADVANCED)
     """How lists become one: by weighted ranks (`rrf`), or by scores that are scaled by mean and
     deviation (`dbsf`); None takes the retriever's default."""
-    weights: dict[Literal["dense", "sparse", "graph"], float] = Field(default_factory=dict)
+    weights: dict[
+        Literal["dense", "sparse", "graph"],
+        Annotated[float, Field(ge=0, allow_inf_nan=False)],
+    ] = Field(default_factory=dict, json_schema_extra=ADVANCED)
     """How much a branch counts, 0 or more; the retriever's default for those left out."""
-    diversity: float = Field(default=0.0, ge=0, le=1)
+    diversity: float = Field(default=0.0, ge=0, le=1, json_schema_extra=ADVANCED)
     """Maximal marginal relevance: how much a passage that says what another says is put back; 0
     looks at relevance alone."""
-    per_document: int | None = Field(default=None, ge=1, le=100)
+    per_document: int | None = Field(default=None, ge=1, le=100, json_schema_extra=ADVANCED)
     """How many passages of one document at most; None sets no limit."""
-    half_life_days: float | None = Field(default=None, gt=0, le=36_500)
+    half_life_days: float | None = Field(default=None, gt=0, le=36_500, json_schema_extra=ADVANCED)
     """Days in which a document's age halves its score; None does not look at age. One without a
     time is as old as its ingestion."""
-    rerank: Literal["auto", "none", "cross_encoder", "api", "model"] = "auto"
+    rerank: Literal["auto", "none", "cross_encoder", "api", "model"] = Field(
+        default="auto", json_schema_extra=ADVANCED
+    )
     """Who reads question and passages together: `auto` takes what the retriever is set up with."""
-    expand: Literal["none", "section", "document"] = "none"
+    expand: Literal["none", "section", "document"] = Field(
+        default="none", json_schema_extra=ADVANCED
+    )
     """What around each passage is given as its `context`."""
 
     @model_validator(mode="after")
@@ -143,8 +156,6 @@ class SearchRequest(Message):
             conditions(self.filter)
         if self.strategy is not None and self.mode is not None:
             raise ValueError("give 'strategy' or 'mode', not both")
-        if any(weight < 0 for weight in self.weights.values()):
-            raise ValueError("a weight is below 0")
         if self.weights and not any(self.weights.values()):
             raise ValueError("give at least one weight above 0")
         return self

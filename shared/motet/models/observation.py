@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Observation", "content_of", "observed", "recalled"]
 
+_SPANS = {
+    names.OPERATION_CHAT: names.chat,
+    names.OPERATION_EMBEDDINGS: names.embeddings,
+    names.OPERATION_RERANK: names.rerank,
+}
 _ROLES = {"human": "user", "ai": "assistant"}
 
 
@@ -39,7 +44,7 @@ def observed(
 ) -> Generator[Observation]:
     """A request to a model as a span of the kind CLIENT and in the metrics.
 
-    `operation` is `names.OPERATION_CHAT` or `names.OPERATION_EMBEDDINGS`.
+    `operation` is `names.OPERATION_CHAT`, `names.OPERATION_EMBEDDINGS` or `names.OPERATION_RERANK`.
     """
     began = time.perf_counter()
     span = _started(operation, choice, attributes)
@@ -87,7 +92,7 @@ def content_of(messages: list[BaseMessage]) -> str:
 
 
 def _started(operation: str, choice: ModelChoice, attributes: Mapping[str, Any]) -> Span:
-    name_of = names.chat if operation == names.OPERATION_CHAT else names.embeddings
+    name_of = _SPANS[operation]
     return current_tracer().start_span(
         name_of(choice.name),
         kind=SpanKind.CLIENT,

@@ -25,6 +25,7 @@ __all__ = [
     "invoke_agent",
     "process",
     "receive",
+    "rerank",
     "retrieval",
     "run",
     "send",
@@ -79,8 +80,13 @@ def embeddings(model: str) -> str:
 
 
 def retrieval(source: str) -> str:
-    """Passages are looked up, CLIENT: `retrieval documents`."""
+    """Passages are looked up, CLIENT: `retrieval hybrid`, and below it `retrieval documents`."""
     return f"retrieval {source}"
+
+
+def rerank(model: str) -> str:
+    """A model reads a question and texts together, CLIENT: `rerank ms-marco-minilm-l6-v2`."""
+    return f"rerank {model}"
 
 
 def transcribe(model: str) -> str:
@@ -174,8 +180,9 @@ OPERATION_EMBEDDINGS: Final = "embeddings"
 OPERATION_RETRIEVAL: Final = "retrieval"
 OPERATION_EXECUTE_TOOL: Final = "execute_tool"
 OPERATION_INVOKE_AGENT: Final = "invoke_agent"
+OPERATION_RERANK: Final = "rerank"
+"""Motet's own, as the next two: the conventions have no operation for it."""
 OPERATION_TRANSCRIBE: Final = "transcribe"
-"""Motet's own, as the next: the conventions have no operation for sound."""
 OPERATION_SPEAK: Final = "speak"
 
 # Contents, set only when `Settings.record_content` is on.
@@ -265,6 +272,10 @@ PASSAGES: Final = "motet.passages"
 """How many passages were found."""
 BRANCH: Final = "motet.branch"
 """`dense` or `sparse`, of a retrieval."""
+LEVEL: Final = "motet.retrieval.level"
+"""`section` or `document`, of a retrieval that looks for these and not for passages."""
+NOTES: Final = "motet.retrieval.notes"
+"""What a retrieval could not do as it was meant, such as without the chat model."""
 AUDIO_S: Final = "motet.audio.duration_s"
 """Seconds of sound that were heard or made."""
 SPEECH_S: Final = "motet.audio.speech_s"

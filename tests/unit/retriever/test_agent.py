@@ -12,6 +12,7 @@ from motet.settings import Settings, load_settings
 from motet_retriever.app import agent
 from motet_retriever.chunking import Chunking
 from motet_retriever.fusion import Fusion
+from motet_retriever.reranking import Rereading
 from motet_retriever.settings import RetrieverSettings
 
 
@@ -36,7 +37,9 @@ def test_defaults() -> None:
     own = load_settings(RetrieverSettings)
     assert own.store_path(Settings(data_dir=Path("/data"))) == Path("/data/retriever")
     assert own.cutting() == Chunking(tokens=200, overlap=1, way="structure")
-    assert own.fusion() == Fusion({"dense": 1.0, "sparse": 1.0}, k=10)
+    assert own.fusing() == Fusion({"dense": 1.0, "sparse": 1.0, "graph": 1.0}, k=10, method="rrf")
+    assert own.strategy == "hybrid"
+    assert own.rereading(None) == Rereading({}, None, candidates=30)
 
 
 def test_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,17 +14,18 @@ Invariants:
   the record's state is `writing`, and are removed before the next operation, at the latest when
   the folder is opened again: what is read is always settled.
 - Whatever is read for a principal is asked for with `seen_by` in the engine's own query.
-- The dense search is exact. The engine holds Python's global lock while it works, and an
-  approximate index takes it seconds to build, so none is built; see the decision.
+- The engine holds Python's global lock while it works, and its approximate index takes a minute to
+  build, so none is built: a dense search looks at `codes` first, which are as settled as the shard,
+  and searches that come together are answered together (`edge_search`).
 """
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
 import numpy as np
@@ -33,6 +34,9 @@ from typing_extensions import override
 
 from motet.messages import DocumentInfo, Filter, Passage, Principal
 from motet_retriever.stores.bm25 import bm25
+from motet_retriever.stores.codes import Coded, Codes
+from motet_retriever.stores.edge_search import Answer, EdgeSearch
+from motet_retriever.stores.edge_shard import FORMAT, open_shard
 from motet_retriever.stores.edge_terms import EdgeTerms
 from motet_retriever.stores.folder import StoreFolder
 from motet_retriever.stores.port import (
@@ -45,7 +49,6 @@ from motet_retriever.stores.port import (
 )
 from motet_retriever.stores.qdrant_filters import translate
 from motet_retriever.stores.qdrant_payload import (
-    INDEXED,
     PASSAGE,
     document_id,
     finders,
@@ -62,14 +65,11 @@ __all__ = ["QdrantEdgeStore"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
-FORMAT = 2
-"""Version of everything here that decides what is in the folder."""
-
 BATCH = 256
 """Passages written at once: some 5 ms in which nothing else runs."""
 
-NO_INDEX_BELOW_KB = 1 << 31
-"""Never: with an index, the engine's upkeep would stop the process for seconds."""
+AT_ONCE = 16
+"""Searches that are answered together at most."""
 
 WRITING = "writing"
 """State of a record whose document may have passages that do not count."""
@@ -102,6 +102,14 @@ class _Record:
         return qdrant.Point(UUID(self.id), {}, payload)
 
 
+class _Asked:
+    """A search that waits for its answer."""
+
+    def __init__(self, query: Query) -> None:
+        self.query = query
+        self.answer: Answer | None = None
+
+
 class QdrantEdgeStore(PassageStore):
     """Passages in a folder."""
 
@@ -124,16 +132,20 @@ class QdrantEdgeStore(PassageStore):
         """Blocks; `open` is the way in."""
         self._worker = worker
         self._words = bm25()
+        self._waiting: deque[_Asked] = deque()
         self._unsettled: set[str] = set()
         self._closed = False
         self._folder = StoreFolder(
             path, {"format": FORMAT, "embedding_model": model, "dimension": dimension}
         )
         try:
-            self._shard = _open_shard(path, dimension)
+            self._shard = open_shard(path, dimension)
             self._shard.optimize()  # gives back the room of what was deleted
+            self._codes = Codes(path / "codes", dimension)
+            self._searching = EdgeSearch(self._shard, self._codes)
             self._unsettled.update(self._interrupted())
             self._settle_all()
+            self._searching.catch_up()
         except BaseException:
             self._folder.release()
             raise
@@ -165,7 +177,9 @@ class QdrantEdgeStore(PassageStore):
 
     @override
     async def search(self, query: Query) -> Mapping[Branch, Sequence[Found]]:
-        return await self._step(self._search, query)
+        asked = _Asked(query)
+        self._waiting.append(asked)
+        return await self._step(self._answer, asked)
 
     @override
     async def read(
@@ -212,6 +226,10 @@ class QdrantEdgeStore(PassageStore):
         for first in range(0, len(passages), BATCH):
             self._upsert([self._point(each, after) for each in passages[first : first + BATCH]])
         self._upsert([after.point(WRITING)])  # from here on the new version counts
+        if passages:
+            self._codes.put(_coded(after, passages))
+        else:
+            self._codes.drop(name)
         self._settle_all()
 
     def _fail(self, principal: Principal, document: DocumentInfo) -> None:
@@ -256,6 +274,8 @@ class QdrantEdgeStore(PassageStore):
                 should=[TERMS.one_of("document", names), TERMS.one_of("record", names)],
             )
         )
+        for name in names:
+            self._codes.drop(name)
 
     def _find(self, principal: Principal, sources: Sequence[str]) -> dict[str, DocumentInfo]:
         names = [document_id(principal.tenant, source) for source in dict.fromkeys(sources)]
@@ -302,39 +322,25 @@ class QdrantEdgeStore(PassageStore):
         passages = (passage_of(record.payload) for record in records)
         return {passage.id: passage for passage in passages}
 
-    def _search(self, query: Query) -> dict[Branch, list[Found]]:
-        asked: dict[Branch, qdrant.Query] = {}
-        if query.vector is not None:
-            asked["dense"] = qdrant.Query.Nearest(query.vector.tolist(), using="dense")
-        if query.words is not None:
-            asked["sparse"] = qdrant.Query.Nearest(
-                self._words.embed_query(query.words), using="sparse"
-            )
-        tenant = query.principal.tenant
-        which = _seen(query.principal, query.level)
-        if query.sources:
-            names = [document_id(tenant, source) for source in query.sources]
-            which.append(TERMS.one_of("document", names))
-        if query.where is not None:
-            which.append(translate(TERMS, query.where))
-        results = self._shard.query_batch(
-            qdrant.QueryBatchRequest(
-                [
-                    qdrant.QueryRequest(
-                        limit=query.limit,
-                        query=each,
-                        filter=qdrant.Filter(must=which),
-                        with_payload=PASSAGE,
-                        with_vector=["dense"] if query.vectors else False,
-                    )
-                    for each in asked.values()
-                ]
-            )
-        )
-        return {
-            branch: [_found(point) for point in points]
-            for branch, points in zip(asked, results, strict=True)
-        }
+    def _answer(self, own: _Asked) -> Answer:
+        """Answers a search, and with it others that wait."""
+        if own.answer is not None:
+            return own.answer
+        together = [own]
+        while self._waiting and len(together) < AT_ONCE:
+            other = self._waiting.popleft()
+            if other is not own:
+                together.append(other)
+        try:
+            answers = self._searching.answer([each.query for each in together])
+        except Exception:
+            if len(together) == 1:
+                raise
+            # One of them cannot be answered: each alone, then.
+            return self._searching.answer([own.query])[0]
+        for each, answer in zip(together, answers, strict=True):
+            each.answer = answer
+        return answers[0]
 
     def _interrupted(self) -> list[str]:
         """The documents whose writing a process did not end."""
@@ -394,29 +400,9 @@ class QdrantEdgeStore(PassageStore):
         try:
             self._shard.flush()
             self._shard.close()
+            self._codes.close()
         finally:
             self._folder.release()
-
-
-def _open_shard(path: Path, dimension: int) -> qdrant.EdgeShard:
-    config = qdrant.EdgeConfig(
-        vectors={"dense": qdrant.EdgeVectorParams(dimension, qdrant.Distance.Cosine)},
-        sparse_vectors={"sparse": qdrant.EdgeSparseVectorParams(modifier=qdrant.Modifier.Idf)},
-        optimizers=qdrant.EdgeOptimizersConfig(indexing_threshold=NO_INDEX_BELOW_KB),
-    )
-    folder = path / "shard"
-    if not folder.exists():
-        # Made aside and renamed, so that a folder by this name is whole.
-        unfinished = path / "shard.new"
-        shutil.rmtree(unfinished, ignore_errors=True)
-        shard = qdrant.EdgeShard.create(str(unfinished), config)
-        for field, kind in {**INDEXED, "record": "keyword", "state": "keyword"}.items():
-            index = getattr(qdrant.PayloadSchemaType, kind.capitalize())
-            shard.update(qdrant.UpdateOperation.create_field_index(field, index))
-        shard.flush()
-        shard.close()
-        unfinished.rename(folder)
-    return qdrant.EdgeShard.load(str(folder), config)
 
 
 def _seen(principal: Principal, *levels: Any) -> list[qdrant.ConditionType]:
@@ -427,7 +413,11 @@ def _info(record: qdrant.Record) -> DocumentInfo:
     return DocumentInfo.model_validate_json((record.payload or {})["info"])
 
 
-def _found(point: qdrant.ScoredPoint) -> Found:
-    vectors = cast("Mapping[str, Iterable[float]] | None", point.vector)
-    vector = None if vectors is None else np.asarray(vectors["dense"], np.float32)
-    return Found(passage_of(point.payload), point.score, vector)
+def _coded(record: _Record, passages: Sequence[IndexedPassage]) -> Coded:
+    labels = record.document.labels if record.document else ()
+    return Coded(
+        record.id,
+        [point_id(record.id, record.version, each.passage.id) for each in passages],
+        [tuple(finders(each.levels, record.tenant, labels)) for each in passages],
+        np.stack([each.vector for each in passages]),
+    )

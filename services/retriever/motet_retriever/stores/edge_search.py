@@ -1,0 +1,178 @@
+"""Searches of the embedded store: several at once, in one pass over codes and one over the shard.
+
+Invariants:
+
+- Both branches are asked in one call of the engine, which nothing interleaves with, and each of its
+  queries carries all conditions. What the codes propose only narrows the dense one.
+- Where the codes may have missed something (a filter that few of their proposals meet), the engine
+  compares with everything.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
+from uuid import UUID
+
+import numpy as np
+import qdrant_edge as qdrant
+
+from motet.messages import Passage
+from motet_retriever.stores.bm25 import bm25
+from motet_retriever.stores.codes import Coded, Codes
+from motet_retriever.stores.edge_terms import EdgeTerms
+from motet_retriever.stores.port import Branch, Found, Query, Vector
+from motet_retriever.stores.qdrant_filters import translate
+from motet_retriever.stores.qdrant_payload import PASSAGE, document_id, passage_of, seen_by
+
+__all__ = ["Answer", "EdgeSearch"]
+
+Answer = dict[Branch, list[Found]]
+
+TERMS = EdgeTerms()
+
+CODED_FROM = 4096
+"""Passages from which on codes are looked at first; fewer are compared exactly as fast."""
+PROPOSED = 4
+"""How many passages the codes propose for each that is asked for."""
+PROPOSED_AT_LEAST = 100
+FILTERED = 2000
+"""How many they propose where a filter will leave some."""
+WORTH_IT = 2
+"""How many passages there must be for each that the codes propose."""
+BATCH = 1000
+"""Embeddings that are read at once."""
+EXACT = qdrant.SearchParams(exact=True)
+
+
+class EdgeSearch:
+    """Searches in a shard, of whose embeddings there are codes."""
+
+    def __init__(self, shard: qdrant.EdgeShard, codes: Codes) -> None:
+        self._shard = shard
+        self._codes = codes
+        self._words = bm25()
+
+    def catch_up(self) -> None:
+        """Brings the codes to what the shard has. Blocks; 100,000 embeddings take seconds."""
+        there, _ = self._shard.scroll(
+            qdrant.ScrollRequest(
+                limit=max(self._shard.count(qdrant.CountRequest()), 1),
+                filter=qdrant.Filter(must=[qdrant.HasVectorCondition("dense")]),
+                with_payload=False,
+                with_vector=False,
+            )
+        )
+        missing = list(self._codes.keep_only(cast("UUID", each.id) for each in there))
+        documents: defaultdict[str, list[tuple[UUID, tuple[str, ...], Vector]]] = defaultdict(list)
+        for first in range(0, len(missing), BATCH):
+            for each in self._shard.retrieve(
+                [*missing[first : first + BATCH]], ["to", "document"], ["dense"]
+            ):
+                payload, vectors = each.payload or {}, cast("Any", each.vector)
+                vector = np.array(vectors["dense"], np.float32)
+                row = (cast("UUID", each.id), tuple(payload["to"]), vector)
+                documents[payload["document"]].append(row)
+        for document, rows in documents.items():
+            ids, to, vectors = zip(*rows, strict=True)
+            self._codes.put(Coded(document, ids, to, np.stack(vectors)))
+
+    def answer(self, queries: Sequence[Query]) -> list[Answer]:
+        """What each query finds."""
+        proposed = self._proposed(queries)
+        asked: list[tuple[int, Branch]] = []
+        requests: list[qdrant.QueryRequest] = []
+        for place, query in enumerate(queries):
+            if query.vector is not None:
+                asked.append((place, "dense"))
+                requests.append(self._dense(query, proposed.get(place)))
+            if query.words is not None:
+                asked.append((place, "sparse"))
+                words = qdrant.Query.Nearest(self._words.embed_query(query.words), using="sparse")
+                requests.append(_request(query, words, query.limit, _conditions(query)))
+        results = self._shard.query_batch(qdrant.QueryBatchRequest(requests))
+        passages: dict[Any, Passage] = {}
+        answers: list[Answer] = [{} for _ in queries]
+        for (place, branch), points in zip(asked, results, strict=True):
+            query = queries[place]
+            if branch == "dense" and place in proposed and len(points) < _wanted(query):
+                points = self._shard.query(self._dense(query, None))  # noqa: PLW2901
+            answers[place][branch] = [_found(each, passages) for each in points[: query.limit]]
+        return answers
+
+    def _proposed(self, queries: Sequence[Query]) -> dict[int, list[UUID]]:
+        """Of the queries for which codes are looked at, by place, what is nearest."""
+        places = [
+            place
+            for place, query in enumerate(queries)
+            if query.vector is not None
+            and not query.exact
+            and len(self._codes) >= max(CODED_FROM, WORTH_IT * _proposals(query))
+        ]
+        if not places:
+            return {}
+        chosen = [queries[place] for place in places]
+        nearest = self._codes.nearest(
+            np.stack([cast("Any", query.vector) for query in chosen]),
+            [tuple(seen_by(query.principal, query.level)) for query in chosen],
+            max(map(_proposals, chosen)),
+        )
+        return dict(zip(places, nearest, strict=True))
+
+    def _dense(self, query: Query, among: list[UUID] | None) -> qdrant.QueryRequest:
+        vector = qdrant.Query.Nearest(cast("Any", query.vector).tolist(), using="dense")
+        which = _conditions(query)
+        if among is None:
+            return _request(query, vector, query.limit, which)
+        which.append(qdrant.HasIdCondition(set(among)))
+        return _request(query, vector, _wanted(query), which)
+
+
+def _narrowed(query: Query) -> bool:
+    return query.where is not None or bool(query.sources)
+
+
+def _proposals(query: Query) -> int:
+    return max(PROPOSED * query.limit, FILTERED if _narrowed(query) else PROPOSED_AT_LEAST)
+
+
+def _wanted(query: Query) -> int:
+    """How many must be left of what was proposed, for the best to be among them.
+
+    Without a filter, all that was proposed is left; where that is less than the limit, there is no
+    more.
+    """
+    return 2 * query.limit if _narrowed(query) else query.limit
+
+
+def _conditions(query: Query) -> list[qdrant.ConditionType]:
+    which = [TERMS.one_of("to", seen_by(query.principal, query.level))]
+    if query.sources:
+        names = [document_id(query.principal.tenant, source) for source in query.sources]
+        which.append(TERMS.one_of("document", names))
+    if query.where is not None:
+        which.append(translate(TERMS, query.where))
+    return which
+
+
+def _request(
+    query: Query, asked: qdrant.Query, limit: int, which: list[qdrant.ConditionType]
+) -> qdrant.QueryRequest:
+    return qdrant.QueryRequest(
+        limit=limit,
+        query=asked,
+        filter=qdrant.Filter(must=which),
+        params=EXACT,
+        with_payload=PASSAGE,
+        with_vector=["dense"] if query.vectors else False,
+    )
+
+
+def _found(point: qdrant.ScoredPoint, passages: dict[Any, Passage]) -> Found:
+    passage = passages.get(point.id)
+    if passage is None:
+        passage = passages[point.id] = passage_of(point.payload)
+    vectors = cast("Mapping[str, Iterable[float]] | None", point.vector)
+    vector = None if vectors is None else np.asarray(vectors["dense"], np.float32)
+    return Found(passage, point.score, vector)
