@@ -404,7 +404,8 @@ class TestQdrantEdge(PassageStoreContract):
             await store.put(*version("b", ["apple"]))
         async with await self.open(tmp_path) as store:
             assert await everything(store) == {"b": {"apple"}}
-        files = [path for path in (tmp_path / "shard" / "segments").rglob("*") if path.is_file()]
+        segments = (tmp_path / "shard" / "segments").rglob("*")
+        files = [tmp_path / "cache", *(path for path in segments if path.is_file())]
         assert not any(b"secret3" in path.read_bytes() for path in files)
 
 
@@ -419,10 +420,10 @@ class TestQdrantEdgeByCodes(PassageStoreContract):
     async def open(self, path: Path) -> PassageStore:
         return await open_edge(path)
 
-    async def test_codes_that_are_lost_are_made_again(self, tmp_path: Path) -> None:
+    async def test_a_cache_that_is_lost_is_made_again(self, tmp_path: Path) -> None:
         async with await self.open(tmp_path) as store:
             await store.put(*version("a", ["apple"] * 300))
-        (tmp_path / "codes").unlink()
+        (tmp_path / "cache").unlink()
         async with await self.open(tmp_path) as store:
             found = await store.search(Query(1000, ANYBODY, vector=unit(0)))
             assert len(found["dense"]) == 300
