@@ -182,6 +182,7 @@ async def test_lost_acknowledgements_of_the_intake_double_nothing(mesh: TestMesh
     async with losing_acks(runner(app).bus) as lost:
         task = await mesh.motet.submit("go")
         assert (await task.result(20)).state == "succeeded"
+        await lost.reached(2)
     await mesh.drained("TASKS")
     assert len(lost) == 2
     assert order.goals == ["go"]
