@@ -12,7 +12,7 @@ Invariants:
 - A write of a node is stored once and not written over, but for errors and interrupts, which
   LangGraph gives fixed negative numbers and of which the newest counts.
 - Checkpoint ids sort by time, so the newest is the greatest.
-- Nothing is pickled: values are MessagePack as LangGraph's serializer writes it.
+- Nothing is pickled: values are MessagePack, of which `CheckpointSerializer` reads plain values.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from langgraph.checkpoint.base import (
 
 from motet.errors import FaultError
 from motet.messages import FaultType
+from motet_planner.serializer import CheckpointSerializer
 
 __all__ = ["KeyValueCheckpointer", "KeyValues", "Stored"]
 
@@ -105,7 +106,7 @@ class KeyValueCheckpointer(BaseCheckpointSaver[str]):
     """A LangGraph checkpointer on a bucket. Only its asynchronous methods exist."""
 
     def __init__(self, bucket: KeyValues) -> None:
-        super().__init__()
+        super().__init__(serde=CheckpointSerializer())
         self._bucket = bucket
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
