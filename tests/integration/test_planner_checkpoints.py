@@ -5,6 +5,7 @@ And forged ones: who writes a checkpoint must not have the planner run anything.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import pickle
 from collections.abc import AsyncIterator
@@ -78,6 +79,27 @@ async def test_nothing_of_a_deleted_thread_is_left(bucket: Bucket) -> None:
 
     assert await bucket.items("one") == []
     assert len(await bucket.items("two")) == 1
+
+
+async def test_what_is_finished_goes_after_a_while(
+    mesh: TestMesh, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "KEPT_S", 1)
+    saver = KeyValueCheckpointer(bucket)
+    await _put(saver, "other", "z")
+    for value in ("x" * (2 * checkpoints.PART_BYTES), "y" * (2 * checkpoints.PART_BYTES)):
+        await _put(saver, "done", value)
+
+    await saver.finish("done")
+
+    saved = await saver.aget_tuple({"configurable": {"thread_id": "done"}})
+    assert saved is not None
+    assert saved.checkpoint["channel_values"]["text"][0] == "y"
+    stream = f"KV_{mesh.bus.topology.bucket('checkpoints')}"
+    async with asyncio.timeout(20):
+        while (await mesh.bus.js.stream_info(stream)).state.messages > 1:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)  # that a value expires is told to nobody
+    assert [item.key.split(".")[0] for item in await bucket.items()] == ["other"]
 
 
 def _forged(kind: str, value: bytes) -> bytes:
