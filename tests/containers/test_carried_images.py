@@ -32,9 +32,9 @@ def test_compose_names_every_image_that_it_runs(compose: list[str]) -> None:
 
 
 def test_compose_has_the_options_of_the_page(compose: list[str]) -> None:
-    for line in re.findall(r"^docker compose (\w+) (--.*)$", PAGE, re.MULTILINE):
-        command, options = line
-        said = subprocess.run([*compose, command, "--help"], capture_output=True, text=True)
+    for command, options in re.findall(r"^docker compose (\w+) (--.*)$", PAGE, re.MULTILINE):
+        words = [*compose, command, "--help"]
+        said = subprocess.run(words, capture_output=True, text=True, check=True)
         for option in re.findall(r"--[\w-]+", options):
             assert option in said.stdout, (command, option)
 
