@@ -127,24 +127,31 @@ async def _ingest_batch(motet: Motet, batch: list[Document]) -> tuple[IngestResu
 def files_in(paths: Iterable[Path]) -> list[Path]:
     """The documents among files and under folders, in order, each once.
 
-    A file that is named itself is taken whatever its ending; hidden folders are passed by.
+    A file that is named itself is taken whatever its ending; hidden folders are passed by, and so
+    are links that lead out of the folder: it may be somebody else's.
     """
     found: dict[Path, None] = {}
     for path in paths:
         if path.is_dir():
-            inside = (
-                file
-                for file in sorted(path.rglob("*"))
-                if file.suffix.lower() in MEDIA_TYPES
-                and file.is_file()
-                and not any(part.startswith(".") for part in file.relative_to(path).parts)
-            )
-            found.update(dict.fromkeys(inside))
+            found.update(dict.fromkeys(_inside(path)))
         elif path.is_file():
             found[path] = None
         else:
             fail(f"There is no file or folder {str(path)!r}.", Status.USAGE)
     return list(found)
+
+
+def _inside(folder: Path) -> Iterator[Path]:
+    """The documents under a folder."""
+    top = folder.resolve()
+    for file in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
+        if hidden or file.suffix.lower() not in MEDIA_TYPES or not file.is_file():
+            continue
+        if file.resolve().is_relative_to(top):
+            yield file
+        else:
+            err().print(f"{file} leads out of the folder, and is passed by.", markup=False)
 
 
 def documents_in(

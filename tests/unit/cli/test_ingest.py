@@ -27,6 +27,33 @@ def test_folders_are_searched_and_files_taken_as_they_are(tmp_path: Path) -> Non
     ]
 
 
+def test_a_link_out_of_a_folder_is_not_followed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    private = tmp_path / "private"
+    private.mkdir()
+    (private / "key.txt").write_text("secret")
+    documents = tmp_path / "documents"
+    (documents / "deep").mkdir(parents=True)
+    (documents / "own.md").write_text("text")
+    (documents / "again.md").symlink_to("own.md")
+    (documents / "stolen.md").symlink_to(private / "key.txt")
+    (documents / "deep" / "stolen.txt").symlink_to("../../private/key.txt")
+    (documents / "folder.md").symlink_to(private)
+    (documents / "linked").symlink_to(private)
+    (documents / "loop.md").symlink_to("loop.md")
+
+    found = files_in([documents])
+
+    assert [str(file.relative_to(documents)) for file in found] == ["again.md", "own.md"]
+    said = capsys.readouterr().err
+    assert "stolen.md" in said
+    assert "stolen.txt" in said
+    # Whoever names a link means what it leads to.
+    assert files_in([documents / "stolen.md"]) == [documents / "stolen.md"]
+    assert files_in([documents / "linked"]) == [documents / "linked" / "key.txt"]
+
+
 def test_a_path_that_does_not_exist_is_wrong_usage(tmp_path: Path) -> None:
     with pytest.raises(typer.Exit) as ended:
         files_in([tmp_path / "none"])
