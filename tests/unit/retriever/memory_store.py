@@ -137,15 +137,7 @@ class MemoryStore(PassageStore):
             raise HiddenError
         self.documents[key] = (document, list(passages))
 
-    async def fail(self, principal: Principal, document: DocumentInfo) -> None:
-        """As a store that keeps failures does: what is there stays, else the attempt is listed."""
-        key = (principal.tenant, document.source)
-        info, passages = self.documents.get(key, (document, []))
-        if not sees(principal, principal.tenant, info.labels):
-            raise HiddenError
-        failure = getattr(document, "failure", None)
-        self.documents[key] = (info.model_copy(update={"failure": failure}), passages)
-
+    @override
     @override
     async def fail(self, principal: Principal, document: DocumentInfo) -> None:
         there, passages = self.documents.get((principal.tenant, document.source), (document, []))

@@ -37,7 +37,7 @@ def test_defaults() -> None:
     own = load_settings(RetrieverSettings)
     assert own.store_path(Settings(data_dir=Path("/data"))) == Path("/data/retriever")
     assert own.cutting() == Chunking(tokens=200, overlap=1, way="structure")
-    assert own.fusing() == Fusion({"dense": 1.0, "sparse": 0.7, "graph": 1.0}, k=10, method="rrf")
+    assert own.fusing() == Fusion({"dense": 1.0, "sparse": 0.7, "graph": 1.0}, k=10)
     assert own.strategy == "hybrid"
     assert own.rereading(None) == Rereading({}, None, candidates=30)
 
