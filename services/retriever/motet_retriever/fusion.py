@@ -37,13 +37,13 @@ class Fusion:
 
     def fuse(self, branches: Mapping[Branch, Sequence[Found]], limit: int) -> list[Passage]:
         """The best `limit` passages, each with its rank and score in every branch that found it."""
-        passages: dict[str, Passage] = {}
+        proposed: dict[str, Found] = {}
         said: dict[str, list[BranchScore]] = {}
         for branch, found in branches.items():
-            for rank, (passage, score, _) in enumerate(found, start=1):
-                passages[passage.id] = passage
-                said.setdefault(passage.id, []).append(
-                    BranchScore(branch=branch, rank=rank, score=score)
+            for rank, each in enumerate(found, start=1):
+                proposed[each.id] = each
+                said.setdefault(each.id, []).append(
+                    BranchScore(branch=branch, rank=rank, score=each.score)
                 )
         one = len(branches) < 2
         weights: dict[str, float] = {each: 1.0 if one else self.weights[each] for each in branches}
@@ -53,7 +53,7 @@ class Fusion:
 
         most = total((branch, 1) for branch in branches)
         fused = [
-            passages[key].model_copy(
+            proposed[key].passage.model_copy(
                 update={
                     "score": total((each.branch, each.rank) for each in scores) / most,
                     "branches": tuple(scores),
