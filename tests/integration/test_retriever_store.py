@@ -47,8 +47,8 @@ async def everything(store: PassageStore) -> dict[str, set[str]]:
     """Texts of all passages by source, as the dense branch sees them."""
     found = await store.search(Query(10_000, ANYBODY, vector=unit(0)))
     by_source: dict[str, set[str]] = {}
-    for passage, *_ in found["dense"]:
-        by_source.setdefault(passage.source, set()).add(passage.text)
+    for each in found["dense"]:
+        by_source.setdefault(each.passage.source, set()).add(each.passage.text)
     return by_source
 
 
@@ -77,11 +77,12 @@ class PassageStoreContract(AccessContract, FilterContract):
         by, document, passages = version("a", ["red apple", "green pear"])
         await store.put(by, document, passages)
         found = await store.search(Query(1, ANYBODY, vector=unit(1), words="apples"))
-        ((dense, cosine, _),) = found["dense"]
-        ((sparse, bm25, _),) = found["sparse"]
-        assert (dense, sparse) == (passages[1].passage, passages[0].passage)
-        assert cosine == pytest.approx(1)
-        assert bm25 > 0
+        (dense,) = found["dense"]
+        (sparse,) = found["sparse"]
+        assert (dense.passage, sparse.passage) == (passages[1].passage, passages[0].passage)
+        assert (dense.id, sparse.id) == (dense.passage.id, sparse.passage.id)
+        assert dense.score == pytest.approx(1)
+        assert sparse.score > 0
         assert await store.find(ANYBODY, ["a", "b"]) == {"a": document}
         assert await store.page(ANYBODY, 10, None) == ([document], None)
 
@@ -329,7 +330,7 @@ class TestQdrantEdge(PassageStoreContract):
         for position, times in enumerate([1, 1, 2]):
             length = 1 - b + b * lengths[position] / average
             expected = rarity * times * (k + 1) / (times + k * length)
-            (score,) = (score for each, score, _ in found["sparse"] if each.position == position)
+            (score,) = (each.score for each in found["sparse"] if each.passage.position == position)
             assert score == pytest.approx(expected, rel=1e-4)
 
     async def test_one_process_has_the_folder(self, store: PassageStore, tmp_path: Path) -> None:

@@ -138,7 +138,6 @@ class MemoryStore(PassageStore):
         self.documents[key] = (document, list(passages))
 
     @override
-    @override
     async def fail(self, principal: Principal, document: DocumentInfo) -> None:
         there, passages = self.documents.get((principal.tenant, document.source), (document, []))
         failed = there.model_copy(update={"failure": document.failure})

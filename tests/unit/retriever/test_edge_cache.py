@@ -28,13 +28,13 @@ def vectors(count: int) -> np.ndarray[Any, np.dtype[np.float32]]:
 def cached(document: str, count: int, *to: str) -> CachedDocument:
     ids = [uuid4() for _ in range(count)]
     texts = [f"é text of {each}" for each in ids]
-    return CachedDocument(document, ids, [to] * count, vectors(count), texts)
+    return CachedDocument(document, ids, [to] * count, vectors(count), [*map(str, ids)], texts)
 
 
 def nearest(cache: EdgeCache, vector: Any, *seen: str, count: int = 10_000) -> set[UUID]:
     (found,) = cache.nearest(vector[None, :], [seen], count)
     for each in found:
-        assert cache.text(each) == f"é text of {each}".encode()
+        assert cache.passage(each) == (str(each), f"é text of {each}".encode())
     assert len(found) == len(set(found))
     return set(found)
 

@@ -46,6 +46,8 @@ ROOM = 1024
 """Rows that there is room for at first."""
 MASKS = 100
 """Principals for whom it is remembered which rows they see, a byte a row each."""
+NOTHING: tuple[str, int, int] = ("", 0, 0)
+"""What a row that is not taken has: a passage's id, and where it begins and ends in the file."""
 WASTE = 4096
 """Rows of the file that may be of what is gone, besides as many as count."""
 
@@ -59,6 +61,8 @@ class CachedDocument(NamedTuple):
     to: Sequence[tuple[str, ...]]
     """Who finds each."""
     vectors: Vector
+    names: Sequence[str]
+    """The passages' own ids."""
     texts: Sequence[str]
     """The passages in JSON."""
 
@@ -71,6 +75,7 @@ class _Chunk(NamedTuple):
     to: Sequence[tuple[str, ...]]
     scales: NDArray[np.float32]
     codes: NDArray[np.int8]
+    names: Sequence[str]
     lengths: Sequence[int]
     """Bytes of each text."""
     texts_at: int
@@ -107,10 +112,10 @@ class EdgeCache:
         """Sets the rows of a document."""
         codes, scales = _quantized(cached.vectors)
         texts = [text.encode() for text in cached.texts]
-        head, body = _packed(cached, scales, codes, texts)
+        head, body = _packed(cached, scales, codes, cached.names, texts)
         at = self._file.seek(0, os.SEEK_END) + len(head) + len(body)
         self._file.write(b"".join([head, body, *texts]))
-        self._insert(_Chunk(*cached[:3], scales, codes, [*map(len, texts)], at))
+        self._insert(_Chunk(*cached[:3], scales, codes, cached.names, [*map(len, texts)], at))
         self._in_file += len(texts)
         self._tidy(len(self) + WASTE)
 
@@ -144,13 +149,15 @@ class EdgeCache:
             found.append([each for row in rows if (each := self._ids[row]) is not None])
         return found
 
-    def text(self, point: UUID) -> bytes | None:
-        """A passage in JSON; None if it is not here."""
+    def passage(self, point: UUID) -> tuple[str, bytes] | None:
+        """A passage's id, and the passage in JSON; None if it is not here."""
         row = self._row_of.get(point.int)
         if row is None:
             return None
-        at, length = self._texts[row]
-        return os.pread(self._file.fileno(), length, at)
+        name, at, end = self._texts[row]
+        if end > len(self._mapped):
+            self._mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+        return name, self._mapped[at:end]
 
     def close(self) -> None:
         """Closes the file."""
@@ -175,7 +182,8 @@ class EdgeCache:
         self._to: list[frozenset[str]] = [frozenset()]
         self._group_of: dict[tuple[str, ...], int] = {(): 0}
         self._ids: list[UUID | None] = [None] * ROOM
-        self._texts = [(0, 0)] * ROOM
+        self._texts = [NOTHING] * ROOM
+        self._mapped: mmap.mmap | bytes = b""
         self._rows: dict[str, list[int]] = {}
         self._row_of: dict[int, int] = {}
         """By the number of a point's id, which is found faster than the id."""
@@ -219,6 +227,7 @@ class EdgeCache:
             [keys[each] for each in description["rows"]],
             np.frombuffer(data[scales_at:codes_at], np.float32),
             np.frombuffer(data[codes_at:texts_at], np.int8).reshape(rows, self._dimension),
+            description["names"],
             description["lengths"],
             texts_at,
         )
@@ -232,10 +241,11 @@ class EdgeCache:
         self._scales[rows] = chunk.scales
         self._rows[chunk.document] = rows
         at = chunk.texts_at
-        for row, each, keys, length in zip(rows, chunk.ids, chunk.to, chunk.lengths, strict=True):
+        parts = zip(rows, chunk.ids, chunk.to, chunk.names, chunk.lengths, strict=True)
+        for row, each, keys, name, length in parts:
             self._ids[row] = each
             self._row_of[each.int] = row
-            self._texts[row] = (at, length)
+            self._texts[row] = (name, at, at + length)
             at += length
             group = self._group_of.setdefault(keys, len(self._to))
             if group == len(self._to):
@@ -249,7 +259,7 @@ class EdgeCache:
             self._scales = np.concatenate([self._scales, np.zeros_like(self._scales)])
             self._groups = np.concatenate([self._groups, np.zeros_like(self._groups)])
             self._ids += [None] * more
-            self._texts += [(0, 0)] * more
+            self._texts += [NOTHING] * more
         self._used += 1
         return self._used - 1
 
@@ -262,17 +272,11 @@ class EdgeCache:
             for document, rows in self._rows.items():
                 ids = [each for row in rows if (each := self._ids[row]) is not None]
                 to = [tuple(sorted(self._to[self._groups[row]])) for row in rows]
-                texts = [text for each in ids if (text := self.text(each)) is not None]
-                file.write(
-                    b"".join(
-                        [
-                            *_packed(
-                                (document, ids, to), self._scales[rows], self._codes[rows], texts
-                            ),
-                            *texts,
-                        ]
-                    )
-                )
+                there = [each for name in ids if (each := self.passage(name)) is not None]
+                names, texts = [each[0] for each in there], [each[1] for each in there]
+                scales, codes = self._scales[rows], self._codes[rows]
+                parts = _packed((document, ids, to), scales, codes, names, texts)
+                file.write(b"".join([*parts, *texts]))
         self._file.close()
         new.replace(self._path)
         self._file = self._path.open("r+b", buffering=0)
@@ -288,7 +292,11 @@ def _quantized(vectors: Vector) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
 
 
 def _packed(
-    whose: Any, scales: NDArray[np.float32], codes: NDArray[np.int8], texts: Sequence[bytes]
+    whose: Any,
+    scales: NDArray[np.float32],
+    codes: NDArray[np.int8],
+    names: Sequence[str],
+    texts: Sequence[bytes],
 ) -> tuple[bytes, bytes]:
     """The head of a chunk, and all that comes before the texts."""
     document, ids, to, *_ = whose
@@ -299,6 +307,7 @@ def _packed(
             "document": document,
             "to": keys,
             "rows": [place[each] for each in to],
+            "names": names,
             "lengths": [*map(len, texts)],
         }
     ).encode()

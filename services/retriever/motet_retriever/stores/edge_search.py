@@ -12,13 +12,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 from uuid import UUID
 
 import numpy as np
 import qdrant_edge as qdrant
 
-from motet.messages import Passage
 from motet_retriever.stores.bm25 import bm25
 from motet_retriever.stores.edge_cache import CachedDocument, EdgeCache
 from motet_retriever.stores.edge_terms import EdgeTerms
@@ -46,7 +45,7 @@ BATCH = 1000
 EXACT = qdrant.SearchParams(exact=True)
 
 
-_Row = tuple[UUID, tuple[str, ...], Vector, str]
+_Row: TypeAlias = tuple[UUID, tuple[str, ...], Vector, str, str]
 
 
 class EdgeSearch:
@@ -68,20 +67,27 @@ class EdgeSearch:
             )
         )
         missing = list(self._cache.keep_only(cast("UUID", each.id) for each in there))
-        documents: defaultdict[str, list[tuple[UUID, tuple[str, ...], Vector, str]]] = defaultdict(
-            list
-        )
+        documents: defaultdict[str, list[_Row]] = defaultdict(list)
         for first in range(0, len(missing), BATCH):
             for each in self._shard.retrieve(
-                [*missing[first : first + BATCH]], ["to", "document", *PASSAGE], ["dense"]
+                [*missing[first : first + BATCH]],
+                ["to", "document", "passage_id", *PASSAGE],
+                ["dense"],
             ):
                 payload, vectors = each.payload or {}, cast("Any", each.vector)
                 vector = np.array(vectors["dense"], np.float32)
-                row = (cast("UUID", each.id), tuple(payload["to"]), vector, payload["passage"])
-                documents[payload["document"]].append(row)
+                documents[payload["document"]].append(
+                    (
+                        cast("UUID", each.id),
+                        tuple(payload["to"]),
+                        vector,
+                        payload["passage_id"],
+                        payload["passage"],
+                    )
+                )
         for document, rows in documents.items():
-            ids, to, vectors, texts = zip(*rows, strict=True)
-            self._cache.put(CachedDocument(document, ids, to, np.stack(vectors), texts))
+            ids, to, vectors, names, texts = zip(*rows, strict=True)
+            self._cache.put(CachedDocument(document, ids, to, np.stack(vectors), names, texts))
 
     def answer(self, queries: Sequence[Query]) -> list[Answer]:
         """What each query finds."""
@@ -97,13 +103,12 @@ class EdgeSearch:
                 words = qdrant.Query.Nearest(self._words.embed_query(query.words), using="sparse")
                 requests.append(_request(query, words, query.limit, _conditions(query)))
         results = self._shard.query_batch(qdrant.QueryBatchRequest(requests))
-        passages: dict[int, Passage] = {}
         answers: list[Answer] = [{} for _ in queries]
         for (place, branch), points in zip(asked, results, strict=True):
             query = queries[place]
             if branch == "dense" and place in proposed and len(points) < _wanted(query):
                 points = self._shard.query(self._dense(query, None))  # noqa: PLW2901
-            answers[place][branch] = [self._found(each, passages) for each in points[: query.limit]]
+            answers[place][branch] = [self._found(each) for each in points[: query.limit]]
         return answers
 
     def _proposed(self, queries: Sequence[Query]) -> dict[int, list[UUID]]:
@@ -125,18 +130,15 @@ class EdgeSearch:
         )
         return dict(zip(places, nearest, strict=True))
 
-    def _found(self, point: qdrant.ScoredPoint, passages: dict[int, Passage]) -> Found:
+    def _found(self, point: qdrant.ScoredPoint) -> Found:
         name: Any = point.id  # a UUID, as all that are made here
-        passage = passages.get(name.int)
-        if passage is None:
-            text = self._cache.text(name)
-            if text is None:
-                (record,) = self._shard.retrieve([name], PASSAGE, False)
-                text = (record.payload or {})["passage"]
-            passage = passages[name.int] = Passage.model_validate_json(text)
         vectors: Any = point.vector
         vector = None if vectors is None else np.asarray(vectors["dense"], np.float32)
-        return Found(passage, point.score, vector)
+        cached = self._cache.passage(name)
+        if cached is None:
+            (record,) = self._shard.retrieve([name], PASSAGE, False)
+            return Found((record.payload or {})["passage"].encode(), point.score, vector)
+        return Found(cached[1], point.score, vector, id=cached[0])
 
     def _dense(self, query: Query, among: list[UUID] | None) -> qdrant.QueryRequest:
         vector = qdrant.Query.Nearest(cast("Any", query.vector).tolist(), using="dense")

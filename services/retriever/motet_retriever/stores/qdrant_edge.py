@@ -421,5 +421,6 @@ def _cached(record: _Record, passages: Sequence[IndexedPassage]) -> CachedDocume
         [point_id(record.id, record.version, each.passage.id) for each in passages],
         [tuple(finders(each.levels, record.tenant, labels)) for each in passages],
         np.stack([each.vector for each in passages]),
+        [each.passage.id for each in passages],
         [written(each.passage) for each in passages],
     )

@@ -68,7 +68,7 @@ ROUNDS = 6
 """Times that a search is asked while what it finds changes; then it leaves out what does."""
 SEEN = 100_000
 """Documents whose generation is remembered, some 20 MB."""
-STORED = [*PASSAGE, "document", "version"]
+STORED = [*PASSAGE, "passage_id", "document", "version"]
 """The part of a payload that a search looks at."""
 FORSAKEN_AFTER_S = 600
 """Seconds after which a claim is taken for one of a process that died, when a store is opened."""
@@ -469,7 +469,8 @@ def _found(point: models.ScoredPoint) -> Found:
     vector = None
     if isinstance(point.vector, dict):
         vector = np.asarray(point.vector["dense"], np.float32)
-    return Found(passage_of(point.payload), point.score, vector)
+    payload = point.payload or {}
+    return Found(payload["passage"].encode(), point.score, vector, id=payload["passage_id"])
 
 
 def _busy(source: str) -> FaultError:
