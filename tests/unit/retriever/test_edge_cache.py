@@ -69,7 +69,14 @@ def test_a_file_that_was_cut(tmp_path: Path) -> None:
         cache.put(one)
         cache.put(two)
     whole = path.read_bytes()
-    for cut in (whole[:-1], whole[: len(whole) // 2], whole[:-1] + b"?", whole[:3], b""):
+    for cut in (
+        whole[:-1],
+        whole[: len(whole) // 2],
+        whole[:-1] + b"?",
+        whole[:3],
+        b"old!" + whole[4:],
+        b"",
+    ):
         path.write_bytes(cut)
         with closing(EdgeCache(path, DIMENSION)) as cache:
             missing = cache.keep_only([*one.ids, *two.ids])

@@ -39,8 +39,11 @@ from motet_retriever.stores.port import Vector
 __all__ = ["CachedDocument", "EdgeCache"]
 
 LARGEST = 127
-HEAD = struct.Struct("<IIQI")
-"""Of a chunk: bytes of its description, rows, bytes of their texts, CRC-32 of all that follows."""
+MADE_AS = b"mtc1"
+"""Begins a chunk; another version of what is in it begins otherwise, and is made again."""
+HEAD = struct.Struct("<4sIIQI")
+"""Of a chunk: `MADE_AS`, bytes of its description, rows, bytes of their texts, and CRC-32 of what
+follows."""
 ID_BYTES = 16
 ROOM = 1024
 """Rows that there is room for at first."""
@@ -210,13 +213,15 @@ class EdgeCache:
         """The chunk that begins there, if it is whole."""
         if at + HEAD.size > len(data):
             return None
-        described, rows, texts, checksum = HEAD.unpack_from(data, at)
+        made_as, described, rows, texts, checksum = HEAD.unpack_from(data, at)
         first = at + HEAD.size
         ids_at = first + described
         scales_at = ids_at + rows * ID_BYTES
         codes_at = scales_at + rows * np.float32().itemsize
         texts_at = codes_at + rows * self._dimension
-        if texts_at + texts > len(data) or checksum != zlib.crc32(data[first : texts_at + texts]):
+        end = texts_at + texts
+        whole = made_as == MADE_AS and end <= len(data)
+        if not whole or checksum != zlib.crc32(data[first:end]):
             return None
         description = json.loads(data[first:ids_at])
         keys = [tuple(each) for each in description["to"]]
@@ -313,4 +318,4 @@ def _packed(
     ).encode()
     body = b"".join([description, *(each.bytes for each in ids), scales.tobytes(), codes.tobytes()])
     checksum = zlib.crc32(b"".join(texts), zlib.crc32(body))
-    return HEAD.pack(len(description), len(ids), sum(map(len, texts)), checksum), body
+    return HEAD.pack(MADE_AS, len(description), len(ids), sum(map(len, texts)), checksum), body
