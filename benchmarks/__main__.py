@@ -15,6 +15,7 @@ NAMES = (
     "chaos",
     "consume",
     "faithfulness",
+    "footprint",
     "hop",
     "multihop",
     "passages",

@@ -100,6 +100,11 @@ class Mesh:
         """Where the server is."""
         return self.bus.settings.nats_url
 
+    @property
+    def nats_pid(self) -> int:
+        """The server's process."""
+        return self._server.pid
+
     async def start(self, name: str) -> None:
         """Starts an agent, and waits until it has announced itself."""
         command = (sys.executable, "-m", "benchmarks.backpressure", name)

@@ -138,20 +138,16 @@ neo4j_image() {
     say "made $NEO4J_IMAGE"
 }
 
-tool_image() { # tool_image IMAGE COMMAND PORT...: what tests/tools/install.sh has built, as an image
-    local image=$1 command=$2 folder
-    shift 2
-    had "$image" && return
-    folder=$(tests/tools/install.sh --built "$command" 2>/dev/null) ||
-        { say "$image is not to be had, nor built by tests/tools/install.sh" && return; }
-    docker build --quiet --tag "$image" --file - "$folder" >/dev/null <<END
-FROM scratch
-COPY $command /
-ENV JAEGER_LISTEN_HOST=0.0.0.0
-EXPOSE $*
-ENTRYPOINT ["/$command"]
-END
-    say "made $image"
+tool_images() { # those of what tests/tools/install.sh has built
+    had "$JAEGER_IMAGE" || set -- "$@" jaeger
+    # Jaeger has every part of the collector that deploy/collector names.
+    had "$COLLECTOR_IMAGE" || set -- "$@" collector
+    had "$PROMETHEUS_IMAGE" || set -- "$@" prometheus
+    (($# == 0)) && return
+    tests/tools/install.sh --built jaeger prometheus >/dev/null 2>&1 ||
+        { say "images of $* are not to be had, nor built by tests/tools/install.sh" && return; }
+    tests/tools/images.sh "$@" >/dev/null
+    say "made the images of $*"
 }
 
 mkdir -p "$cache/tools"
@@ -160,8 +156,5 @@ python_image
 nats_image
 indexes
 neo4j_image
-tool_image "$JAEGER_IMAGE" jaeger 4317 4318 16686
-# Jaeger has every part of the collector that deploy/collector names.
-tool_image "$COLLECTOR_IMAGE" jaeger 4317 4318 8889
-tool_image "$PROMETHEUS_IMAGE" prometheus 9090
+tool_images
 compose

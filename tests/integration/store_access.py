@@ -232,9 +232,9 @@ class AccessContract(ABC):
         query = Query(9, ANYBODY, vector=unit(0), words="word", vectors=True)
         for hits in (await store.search(query)).values():
             assert len(hits) == 3
-            for passage, _, vector in hits:
-                assert vector is not None
-                np.testing.assert_allclose(vector, unit(passage.position), atol=1e-6)
+            for each in hits:
+                assert each.vector is not None
+                np.testing.assert_allclose(each.vector, unit(each.passage.position), atol=1e-6)
         found = await store.search(Query(9, ANYBODY, vector=unit(0)))
         assert [each.vector for each in found["dense"]] == [None] * 3
 

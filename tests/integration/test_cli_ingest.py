@@ -149,6 +149,17 @@ def test_a_run_ends_when_call_after_call_fails(
     assert "files not sent: the same command goes on there" in done.stdout
 
 
+def test_a_document_that_takes_for_ever_stops_no_other(
+    motet: CommandLine, tmp_path: Path, tenant: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("motet.cli.sending.INGEST_WITHIN_S", 1.0)
+    write(tmp_path / "d", a="wait", b="text")
+    done = motet("ingest", "d", *tenant)
+    assert done.returncode == 1
+    assert "2 documents: 1 added, 1 failed; 1 passage\n" in done.stdout
+    assert "d/a.md: retriever.ingest " in done.stdout
+
+
 def test_what_was_removed_is_deleted_on_demand(
     motet: CommandLine, tmp_path: Path, tenant: tuple[str, str]
 ) -> None:

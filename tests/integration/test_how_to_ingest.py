@@ -71,6 +71,13 @@ class User:
         return {Path(info.source).name for info in listed.documents}
 
 
+async def objects(mesh: TestMesh) -> list[str]:
+    """The subjects of what the object store holds, less the marks of what was deleted."""
+    stream = f"OBJ_{mesh.bus.topology.blobs}"
+    info = await mesh.bus.js.stream_info(stream, subjects_filter=">")
+    return [subject for subject in info.state.subjects or {} if ".C." in subject]
+
+
 @pytest.fixture
 async def user(mesh: TestMesh, tmp_path: Path) -> User:
     await mesh.join(agent, context={"embedder": LetterEmbedder()})
@@ -101,6 +108,7 @@ async def test_what_is_there_is_known_by_its_bytes(user: User) -> None:
     (folder / "marked.md").write_bytes(b"\xef\xbb\xbf# Marked\n\nText.\n")
     first = await user.json("ingest", "examples/documents")
     assert {item["status"] for item in first["items"]} == {"added"}
+    assert await objects(user.mesh) == []  # what travelled apart is gone when it has been read
     again = await user.json("ingest", "examples/documents")
     assert {item["status"] for item in again["items"]} == {"unchanged"}
     sent = [

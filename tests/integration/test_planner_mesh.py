@@ -6,9 +6,11 @@ from pydantic import BaseModel
 
 from motet.agent import Agent, Call
 from motet.bus import Bucket
+from motet.bus.topology import Header
 from motet.messages import Passage, PlanMade, SearchRequest, SearchResult, TaskState
 from motet.testing import Asked, ScriptedModel, TestMesh
 from motet_planner.app import agent as planner
+from motet_planner.checkpoints import KEPT_S
 
 TEXT = "The tower is 38 metres high. It was finished in 1902."
 PASSAGE = Passage(
@@ -82,7 +84,23 @@ async def test_only_the_last_checkpoint_of_an_ended_task_is_kept(mesh: TestMesh)
     await task.result(20)
 
     kept = await Bucket(mesh.bus, "checkpoints").items(task.id)
-    assert sum(item.key.endswith(".state") for item in kept) == 1
+    assert [item.key.split(".")[-1] for item in kept] == ["state"]
+    # Nor is there a mark for each of the others, which nobody would ever remove.
+    stream = f"KV_{mesh.bus.topology.bucket('checkpoints')}"
+    state = (await mesh.bus.js.stream_info(stream)).state
+    assert state.messages == 1
+    message = await mesh.bus.js.get_msg(stream, state.last_seq)
+    assert (message.headers or {})[Header.TTL] == f"{KEPT_S}s"
+
+
+async def test_of_a_task_that_failed_no_checkpoint_is_left(mesh: TestMesh) -> None:
+    await mesh.join(planner, context={"model": ScriptedModel({})})
+
+    record = await (await mesh.motet.submit("Good evening")).result(20)
+
+    assert record.state == TaskState.FAILED
+    stream = f"KV_{mesh.bus.topology.bucket('checkpoints')}"
+    assert (await mesh.bus.js.stream_info(stream)).state.messages == 0
 
 
 async def test_an_agent_that_joins_is_planned_with_and_one_that_left_is_not(

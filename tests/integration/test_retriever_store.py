@@ -47,8 +47,8 @@ async def everything(store: PassageStore) -> dict[str, set[str]]:
     """Texts of all passages by source, as the dense branch sees them."""
     found = await store.search(Query(10_000, ANYBODY, vector=unit(0)))
     by_source: dict[str, set[str]] = {}
-    for passage, *_ in found["dense"]:
-        by_source.setdefault(passage.source, set()).add(passage.text)
+    for each in found["dense"]:
+        by_source.setdefault(each.passage.source, set()).add(each.passage.text)
     return by_source
 
 
@@ -77,11 +77,12 @@ class PassageStoreContract(AccessContract, FilterContract):
         by, document, passages = version("a", ["red apple", "green pear"])
         await store.put(by, document, passages)
         found = await store.search(Query(1, ANYBODY, vector=unit(1), words="apples"))
-        ((dense, cosine, _),) = found["dense"]
-        ((sparse, bm25, _),) = found["sparse"]
-        assert (dense, sparse) == (passages[1].passage, passages[0].passage)
-        assert cosine == pytest.approx(1)
-        assert bm25 > 0
+        (dense,) = found["dense"]
+        (sparse,) = found["sparse"]
+        assert (dense.passage, sparse.passage) == (passages[1].passage, passages[0].passage)
+        assert (dense.id, sparse.id) == (dense.passage.id, sparse.passage.id)
+        assert dense.score == pytest.approx(1)
+        assert sparse.score > 0
         assert await store.find(ANYBODY, ["a", "b"]) == {"a": document}
         assert await store.page(ANYBODY, 10, None) == ([document], None)
 
@@ -329,7 +330,7 @@ class TestQdrantEdge(PassageStoreContract):
         for position, times in enumerate([1, 1, 2]):
             length = 1 - b + b * lengths[position] / average
             expected = rarity * times * (k + 1) / (times + k * length)
-            (score,) = (score for each, score, _ in found["sparse"] if each.position == position)
+            (score,) = (each.score for each in found["sparse"] if each.passage.position == position)
             assert score == pytest.approx(expected, rel=1e-4)
 
     async def test_one_process_has_the_folder(self, store: PassageStore, tmp_path: Path) -> None:
@@ -404,7 +405,8 @@ class TestQdrantEdge(PassageStoreContract):
             await store.put(*version("b", ["apple"]))
         async with await self.open(tmp_path) as store:
             assert await everything(store) == {"b": {"apple"}}
-        files = [path for path in (tmp_path / "shard" / "segments").rglob("*") if path.is_file()]
+        segments = (tmp_path / "shard" / "segments").rglob("*")
+        files = [tmp_path / "cache", *(path for path in segments if path.is_file())]
         assert not any(b"secret3" in path.read_bytes() for path in files)
 
 
@@ -419,10 +421,10 @@ class TestQdrantEdgeByCodes(PassageStoreContract):
     async def open(self, path: Path) -> PassageStore:
         return await open_edge(path)
 
-    async def test_codes_that_are_lost_are_made_again(self, tmp_path: Path) -> None:
+    async def test_a_cache_that_is_lost_is_made_again(self, tmp_path: Path) -> None:
         async with await self.open(tmp_path) as store:
             await store.put(*version("a", ["apple"] * 300))
-        (tmp_path / "codes").unlink()
+        (tmp_path / "cache").unlink()
         async with await self.open(tmp_path) as store:
             found = await store.search(Query(1000, ANYBODY, vector=unit(0)))
             assert len(found["dense"]) == 300

@@ -28,6 +28,7 @@ make_image() { # make_image IMAGE TOOL COMMAND PATH USER FOLDER...
         echo "FROM scratch"
         echo "COPY --chown=$5 root/ /"
         echo "LABEL org.opencontainers.image.description=\"made by Motet's tests from a Go module\""
+        echo "ENV JAEGER_LISTEN_HOST=0.0.0.0"
         echo "USER $5"
         for folder in "${@:6}"; do echo "VOLUME $folder"; done
         echo "ENTRYPOINT [\"$4\"]"

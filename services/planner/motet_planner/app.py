@@ -88,7 +88,7 @@ async def run_task(
         if not error.fault.retryable:
             await checkpointer.adelete_thread(call.task)
         raise
-    # The newest checkpoint stays, with the answer: should this process die before the answer is
-    # stored, the next attempt gives the same one.
-    await checkpointer.aprune([call.task])
+    # The newest checkpoint stays for a while, with the answer: should this process die before the
+    # answer is stored, the next attempt gives the same one.
+    await checkpointer.finish(call.task)
     return answer

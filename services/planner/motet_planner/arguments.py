@@ -10,9 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from jsonschema import Draft202012Validator
-
 from motet.errors import FaultError
+from motet.json_schema import problems
 from motet.messages import FaultType
 from motet_planner.arithmetic import expression_of
 from motet_planner.catalogue import Skill
@@ -76,11 +75,11 @@ def check_input(request: Mapping[str, Any], skill: Skill) -> None:
     Raises:
         FaultError: `model_output_invalid` when it does not fit.
     """
-    for error in Draft202012Validator(skill.card.input_schema).iter_errors(request):
-        where = ".".join(str(part) for part in error.absolute_path) or "the input"
+    for place, message in problems(skill.card.input_schema, request):
+        where = ".".join(str(part) for part in place) or "the input"
         raise FaultError.of(
             FaultType.MODEL_OUTPUT_INVALID,
-            f"The input for {skill.name} does not fit its schema: {where}: {error.message}.",
+            f"The input for {skill.name} does not fit its schema: {where}: {message}.",
         )
 
 

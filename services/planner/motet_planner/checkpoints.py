@@ -12,7 +12,7 @@ Invariants:
 - A write of a node is stored once and not written over, but for errors and interrupts, which
   LangGraph gives fixed negative numbers and of which the newest counts.
 - Checkpoint ids sort by time, so the newest is the greatest.
-- Nothing is pickled: values are MessagePack as LangGraph's serializer writes it.
+- Nothing is pickled: values are MessagePack, of which `CheckpointSerializer` reads plain values.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from langgraph.checkpoint.base import (
 
 from motet.errors import FaultError
 from motet.messages import FaultType
+from motet_planner.serializer import CheckpointSerializer
 
 __all__ = ["KeyValueCheckpointer", "KeyValues", "Stored"]
 
@@ -46,6 +47,9 @@ PART_BYTES = 512 * 1024
 """Size of a piece: with its key and headers well under NATS' usual 1 MiB a message."""
 MOST_PARTS = 64
 """Pieces of one value; a larger state is refused."""
+KEPT_S = 3600
+"""Seconds that the last checkpoint of a finished task is kept: longer than an answer is on its way
+into the task's record, also where the server is away meanwhile."""
 
 
 class Stored(Protocol):
@@ -64,12 +68,17 @@ class KeyValues(Protocol):
         """The value; None when there is none."""
         ...
 
-    async def put(self, key: str, value: bytes, revision: int | None = None) -> int | None:
-        """Writes a value; with revision 0 only where there is none, else it gives None."""
+    async def put(
+        self, key: str, value: bytes, revision: int | None = None, *, ttl_s: float | None = None
+    ) -> int | None:
+        """Writes a value, for so many seconds, and gives its revision.
+
+        With revision 0 only where there is none; else it gives None.
+        """
         ...
 
-    async def delete(self, key: str) -> None:
-        """Removes a value."""
+    async def purge(self, prefix: str, *, before: int = 0) -> None:
+        """Drops what lies below `prefix`, or of that what is older than a revision."""
 
     async def items(self, prefix: str = "") -> Sequence[Stored]:
         """The values whose keys lie below `prefix`."""
@@ -105,7 +114,7 @@ class KeyValueCheckpointer(BaseCheckpointSaver[str]):
     """A LangGraph checkpointer on a bucket. Only its asynchronous methods exist."""
 
     def __init__(self, bucket: KeyValues) -> None:
-        super().__init__()
+        super().__init__(serde=CheckpointSerializer())
         self._bucket = bucket
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
@@ -192,7 +201,11 @@ class KeyValueCheckpointer(BaseCheckpointSaver[str]):
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Removes everything of a thread."""
-        await self.aprune([thread_id], strategy="delete")
+        await self._bucket.purge(_safe(thread_id))
+
+    async def finish(self, thread_id: str) -> None:
+        """Removes all but the newest checkpoint of each namespace, and that after `KEPT_S`."""
+        await self._keep_newest(thread_id, KEPT_S)
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Removes all but the newest checkpoint of each namespace, or everything (`delete`).
@@ -200,14 +213,25 @@ class KeyValueCheckpointer(BaseCheckpointSaver[str]):
         Not for graphs with a `DeltaChannel`, whose values lie in older checkpoints.
         """
         for thread in thread_ids:
-            items = await self._bucket.items(_safe(thread))
-            kept: dict[str, str] = {}
-            for place in _states(item.key for item in items):
-                kept[place.namespace] = max(place.checkpoint, kept.get(place.namespace, ""))
-            newest = [_Place(thread, *each).prefix + "." for each in kept.items()]
-            spared = tuple(newest) if strategy == "keep_latest" else ()
-            old = [item.key for item in items if not item.key.startswith(spared)]
-            await asyncio.gather(*(self._bucket.delete(key) for key in old))
+            if strategy == "keep_latest":
+                await self._keep_newest(thread, None)
+            else:
+                await self.adelete_thread(thread)
+
+    async def _keep_newest(self, thread: str, ttl_s: float | None) -> None:
+        """Writes what is kept anew, and drops what is older: two requests, however much it is."""
+        items = await self._bucket.items(_safe(thread))
+        newest: dict[str, str] = {}
+        for place in _states(item.key for item in items):
+            newest[place.namespace] = max(place.checkpoint, newest.get(place.namespace, ""))
+        kept = tuple(_Place(thread, *each).prefix + "." for each in newest.items())
+        written = [
+            await self._bucket.put(item.key, item.value, ttl_s=ttl_s)
+            for item in sorted(items, key=lambda each: ".part." not in each.key)
+            if item.key.startswith(kept)
+        ]
+        if written:
+            await self._bucket.purge(_safe(thread), before=written[0] or 0)
 
     async def _store(self, key: str, value: bytes, *, once: bool = False) -> None:
         parts = [value[at : at + PART_BYTES] for at in range(0, len(value), PART_BYTES)]

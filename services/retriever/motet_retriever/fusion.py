@@ -54,23 +54,31 @@ class Ranking:
 class Candidate:
     """A passage on its way to the result."""
 
-    passage: Passage
+    found: Found
     """As the store gave it."""
     score: float
     """What it is ordered by."""
     branches: tuple[BranchScore, ...] = ()
     """Rank and score in each list that found it."""
-    vector: Vector | None = None
-    """Its embedding, where it was asked for."""
 
     @property
     def id(self) -> str:
         """The passage's id."""
-        return self.passage.id
+        return self.found.id
+
+    @property
+    def passage(self) -> Passage:
+        """The passage, made when it is first asked for: most candidates are on no page."""
+        return self.found.passage
+
+    @property
+    def vector(self) -> Vector | None:
+        """Its embedding, where it was asked for."""
+        return self.found.vector
 
     def scored(self, score: float, *said: BranchScore) -> Candidate:
         """The same with another score, and with what another branch said."""
-        return Candidate(self.passage, score, (*self.branches, *said), self.vector)
+        return Candidate(self.found, score, (*self.branches, *said))
 
     def told(self, **more: Any) -> Passage:
         """The passage with score and branches, and whatever else is to be set."""
@@ -104,7 +112,7 @@ class Fusion:
             ranks = ranking.ranks or range(1, len(ranking.found) + 1)
             worth = self._worth(ranking.found, ranks)
             for found, rank, value in zip(ranking.found, ranks, worth, strict=True):
-                key = found.passage.id
+                key = found.id
                 if key not in passages or passages[key].vector is None:
                     passages[key] = found
                 total[key] = total.get(key, 0.0) + weight * value
@@ -116,7 +124,7 @@ class Fusion:
         first = 1 / (self.k + 1) if self.method == "rrf" else 1.0
         most = first * sum(weight for _, weight in counted)
         return in_order(
-            Candidate(found.passage, min(total[key] / most, 1.0), tuple(said[key]), found.vector)
+            Candidate(found, min(total[key] / most, 1.0), tuple(said[key]))
             for key, found in passages.items()
         )
 

@@ -26,6 +26,7 @@ from motet.bus.events import Events
 from motet.bus.kv import Bucket, Item
 from motet.bus.topology import DEDUPE_WINDOW_S, Header
 from motet.errors import FaultError
+from motet.json_schema import problems
 from motet.messages import (
     ApprovalRecord,
     Event,
@@ -249,13 +250,11 @@ def check_reply(question: Question, reply: Reply) -> None:
         )
     if not question.value_schema:
         return
-    from jsonschema import Draft202012Validator
-
-    wrong = next(Draft202012Validator(question.value_schema).iter_errors(reply.value), None)
-    if wrong is not None:
+    for place, message in problems(question.value_schema, reply.value):
+        where = ".".join(str(part) for part in place) or "the whole"
         raise FaultError.of(
             FaultType.INVALID_INPUT,
-            f"The value does not fit the question: {wrong.json_path}: {wrong.message[:1000]}.",
+            f"The value does not fit the question: {where}: {message[:1000]}.",
             value_schema=question.value_schema,
         )
 

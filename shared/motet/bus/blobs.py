@@ -2,6 +2,8 @@
 
 A blob is read in pages, like any stream: a consumer, by which the client library reads it, dies
 with its server, and its reader would wait for ever.
+
+What a reference promises bounds what is read: whoever may write blobs may have put anything there.
 """
 
 from __future__ import annotations
@@ -22,7 +24,11 @@ from motet.bus.pages import pages
 from motet.errors import FaultError
 from motet.messages import BlobRef, FaultType
 
-__all__ = ["Blobs"]
+__all__ = ["IN_MEMORY_BYTES", "Blobs"]
+
+IN_MEMORY_BYTES = 64 << 20
+"""Bytes of a blob that is read into memory, unless its reader allows for more: four times the
+largest document."""
 
 
 class Blobs:
@@ -59,13 +65,20 @@ class Blobs:
             filename=filename,
         )
 
-    async def get(self, ref: BlobRef) -> bytes:
+    async def get(self, ref: BlobRef, *, max_bytes: int = IN_MEMORY_BYTES) -> bytes:
         """The bytes of `ref`.
 
         Raises:
-            FaultError: `not_found`, `unavailable`, or `invalid_input` when the bytes are not those
-                that the reference promises.
+            FaultError: `not_found`, `unavailable`, `too_large` for more than `max_bytes`, or
+                `invalid_input` when the bytes are not those that the reference promises.
         """
+        if ref.size > max_bytes:
+            raise FaultError.of(
+                FaultType.TOO_LARGE,
+                f"Blob {ref.name!r} has {ref.size:,} bytes; {max_bytes:,} are taken into memory.",
+                size=ref.size,
+                limit=max_bytes,
+            )
         data = b"".join([piece async for piece in self._pieces(ref)])
         if hashlib.sha256(data).hexdigest() != ref.sha256:
             raise _changed(ref)
@@ -75,7 +88,7 @@ class Blobs:
         """Writes the bytes of `ref` to a file, a piece at a time, and goes to its beginning.
 
         Raises:
-            FaultError: As `get`.
+            FaultError: As `get`, but that none is too large.
         """
         async for piece in self._pieces(ref):
             await asyncio.to_thread(file.write, piece)
@@ -96,7 +109,8 @@ class Blobs:
         """The bytes of `ref`, a piece at a time.
 
         Raises:
-            FaultError: `not_found`, or `unavailable`, as when some are gone or cannot be read.
+            FaultError: `not_found`, `invalid_input` when there are more than the reference
+                promises, or `unavailable`, as when some are gone or cannot be read.
         """
         store = await self._open()
         complaint = f"Blob {ref.name!r} cannot be read"
@@ -114,12 +128,18 @@ class Blobs:
             f"OBJ_{self._bus.topology.blobs}",
             self._bus.topology.blob_chunks(info.nuid),
         )
-        after, left = 0, info.chunks or 0
+        after, left, size = 0, info.chunks or 0, 0
         give_up = asyncio.get_running_loop().time() + connection.GIVE_UP_S
         while left > 0:
             async for page in pages(self._bus, stream, chunks, complaint, after):
                 for message in page:
                     after, left = message.sequence, left - 1
+                    size += len(message.body)
+                    if size > ref.size:
+                        raise FaultError.of(
+                            FaultType.INVALID_INPUT,
+                            f"Blob {ref.name!r} has more than the promised {ref.size:,} bytes.",
+                        )
                     yield message.body
             if left > 0:
                 # A copy of the stream may be behind; or another has replaced the blob.

@@ -8,14 +8,16 @@ import json
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, cast
 
+from nats.js.api import RawStreamMsg
 from nats.js.errors import NotFoundError
+from pydantic import ValidationError
 
 from motet.bus.blobs import Blobs
 from motet.bus.connection import Bus
+from motet.bus.replays import StoredDeadLetter, replayed_body
 from motet.bus.topology import TASK_CALL, Header
 from motet.bus.tracing import earlier_attempt
 from motet.errors import FaultError
@@ -61,14 +63,6 @@ class Undeliverable(Protocol):
     def attempt(self) -> int:
         """How often it was delivered."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class StoredDeadLetter:
-    """A dead letter with its place in the stream DEAD."""
-
-    sequence: int
-    letter: DeadLetter
 
 
 class DeadLetters:
@@ -125,9 +119,9 @@ class DeadLetters:
         for sequence in range(last, first - 1, -1):
             if len(letters) >= limit:
                 break
-            letter = await self._read(sequence)
-            if letter is not None:
-                letters.append(StoredDeadLetter(sequence, letter))
+            stored = await self._read(sequence)
+            if stored is not None:
+                letters.append(stored)
         return letters
 
     async def get(self, sequence: int) -> DeadLetter:
@@ -136,13 +130,10 @@ class DeadLetters:
         Raises:
             FaultError: `not_found`.
         """
-        letter = await self._read(sequence)
-        if letter is None:
-            raise FaultError.of(FaultType.NOT_FOUND, f"There is no dead letter {sequence}.")
-        return letter
+        return (await self._stored(sequence)).letter
 
     async def replay(self, sequence: int) -> str | None:
-        """Publishes the message again, and drops the dead letter.
+        """Publishes the message again, where that may be, and drops the dead letter.
 
         It becomes a task of its own, since its own may have ended, or a call outside of any task.
         Its trace is the same, and its span is linked to that of the last attempt. A replay that is
@@ -151,11 +142,16 @@ class DeadLetters:
         Returns:
             The new task's id, under which the outcome will be found; None for what is neither a
             readable task nor a call.
+
+        Raises:
+            FaultError: `not_found`, or what `replayed_body` raises.
         """
-        letter = await self.get(sequence)
+        stored = await self._stored(sequence)
+        letter = stored.letter
         body = base64.b64decode(letter.body)
         if letter.body_blob is not None:
             body = await self._blobs.get(letter.body_blob)
+        body = await replayed_body(self._bus, stored, body)
         headers = {k: v for k, v in letter.headers.items() if k not in _DROPPED_ON_REPLAY}
         headers[Header.MESSAGE_ID] = f"replay-{self._stream}-{sequence}"
         earlier = earlier_attempt(headers, letter.stream, letter.sequence, letter.attempts)
@@ -195,15 +191,38 @@ class DeadLetters:
         ).state
         return max(state.first_seq, 1), state.last_seq
 
-    async def _read(self, sequence: int) -> DeadLetter | None:
-        async def ask() -> bytes | None:
+    async def _stored(self, sequence: int) -> StoredDeadLetter:
+        stored = await self._read(sequence)
+        if stored is None:
+            raise FaultError.of(FaultType.NOT_FOUND, f"There is no dead letter {sequence}.")
+        return stored
+
+    async def _read(self, sequence: int) -> StoredDeadLetter | None:
+        async def ask() -> RawStreamMsg | None:
             try:
-                return (await self._bus.js.get_msg(self._stream, sequence)).data or b""
+                return await self._bus.js.get_msg(self._stream, sequence)
             except NotFoundError:
                 return None
 
-        body = await self._bus.patiently(ask, _UNREADABLE)
-        return None if body is None else DeadLetter.model_validate_json(body)
+        message = await self._bus.patiently(ask, _UNREADABLE)
+        if message is None:
+            return None
+        subject, body = message.subject or "", message.data or b""
+        try:
+            letter = DeadLetter.model_validate_json(body)
+        except ValidationError:
+            letter = _no_letter(subject, sequence, body)
+        copied = Header.STREAM in (message.headers or {})
+        return StoredDeadLetter(sequence, letter, subject, copied)
+
+
+def _no_letter(subject: str, sequence: int, body: bytes) -> DeadLetter:
+    """Stands for what an agent has put among the dead letters and is none."""
+    fault = Fault(type=FaultType.INVALID_INPUT, message="This letter cannot be read.")
+    text = base64.b64encode(body).decode()
+    return DeadLetter(
+        subject=subject, stream="", sequence=sequence, body=text, fault=fault, attempts=0
+    )
 
 
 def _kept(headers: Mapping[str, str]) -> dict[str, str]:

@@ -104,7 +104,14 @@ class Intake:
             return
         else:
             headers = {name: value for name, value in delivery.headers.items() if name in _CARRIED}
-            await self._queueing.queue(record.id, task, delivery.sequence, headers, again=False)
+            try:
+                await self._queueing.queue(record.id, task, delivery.sequence, headers, again=False)
+            except FaultError as error:
+                if error.fault.retryable:
+                    raise
+                state, fault = TaskState.FAILED, error.fault
+                await self._endings.finish(delivery, record.id, state, fault=fault)
+                return
         await delivery.ack()
 
     def _read(self, delivery: Delivery) -> Task:

@@ -152,6 +152,21 @@ class Bucket:
         headers = {Header.KV_OPERATION: "DEL"}
         await self._bus.store(self._write + key, b"", headers, timeout_s=timeout_s)
 
+    async def purge(self, prefix: str, *, before: int = 0) -> None:
+        """Drops what lies below `prefix`, and leaves no mark.
+
+        Args:
+            prefix: How the keys begin.
+            before: Only what was written before this revision; 0 drops all.
+
+        Raises:
+            FaultError: `unavailable` when the server does not take it.
+        """
+        purge = partial(
+            self._bus.js.purge_stream, self._stream, seq=before, subject=self._below(prefix)
+        )
+        await self._bus.patiently(purge, f"{self._stream} cannot be purged")
+
     async def items(self, prefix: str = "") -> list[Item]:
         """Live values whose keys lie below `prefix`, or all, the oldest first.
 

@@ -300,6 +300,7 @@ class _Rules:
         ):
             yield from self._reads(bucket, pages=True)
             yield self._key(bucket, key)
+        yield f"{_API}.STREAM.PURGE.KV_{topology.bucket('checkpoints')}"
 
     def _finished(self, agent: str) -> Iterator[str]:
         """What handling finished tasks takes, and adding what was found to their records."""

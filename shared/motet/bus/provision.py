@@ -197,7 +197,8 @@ async def ensure_consumer(js: JetStreamContext, stream: str, wanted: ConsumerCon
     """Creates or updates one durable consumer.
 
     Raises:
-        SetupError: Another consumer already takes its subject from the work queue.
+        SetupError: Another consumer already takes its subject from the work queue, or the stream
+            has as many as it may.
     """
     name = wanted.durable_name or ""
     try:

@@ -9,7 +9,8 @@ from motet.bus.book import TaskBook
 from motet.bus.connection import Bus
 from motet.bus.provision import ensure_consumer
 from motet.bus.topology import Header
-from motet.messages import Task, TaskReady, new_id
+from motet.errors import FaultError, SetupError
+from motet.messages import FaultType, Task, TaskReady, new_id
 
 __all__ = ["Queueing"]
 
@@ -35,20 +36,13 @@ class Queueing:
             again: Whether to do so although the stream may remember that it was done.
 
         Raises:
-            FaultError: `unavailable`.
+            FaultError: `unavailable`; not to be tried again where the server has as many queues as
+                it takes.
         """
         topology = self._bus.topology
         subject = topology.task_ready(task.priority, task.tenant)
         if subject not in self._made:
-            await self._bus.patiently(
-                partial(
-                    ensure_consumer,
-                    self._bus.js,
-                    topology.stream("TASKS"),
-                    topology.ready_consumer(task.priority, task.tenant),
-                ),
-                f"The queue of tenant {task.tenant!r} cannot be made",
-            )
+            await self._make(task)
             self._made.add(subject)
         mark = new_id() if again else f"ready.{task_id}.{place}"
         ready = TaskReady(task=task_id, sequence=place)
@@ -57,3 +51,23 @@ class Queueing:
         )
         await self._book.queued(task_id, place, stored.sequence)
         await self._bus.send(topology.task_awake(task.priority, task.tenant), b"")
+
+    async def _make(self, task: Task) -> None:
+        topology, complaint = (
+            self._bus.topology,
+            f"The queue of tenant {task.tenant!r} cannot be made",
+        )
+        make = partial(
+            ensure_consumer,
+            self._bus.js,
+            topology.stream("TASKS"),
+            topology.ready_consumer(task.priority, task.tenant),
+        )
+        try:
+            await self._bus.patiently(make, complaint)
+        except SetupError as error:
+            raise FaultError.of(
+                FaultType.UNAVAILABLE,
+                f"{complaint}. {error} A stream takes so many consumers, and each tenant and "
+                "priority with a task within an hour is one.",
+            ) from error

@@ -2,6 +2,7 @@
 
 Invariants:
 
+- A card is of the agent under whose key it lies.
 - A card is valid for `MOTET_CARD_TTL_S` after it was last seen; nobody has to remove it.
 - An agent that stops properly removes its card at once.
 - A watch that went silent is begun anew, since one does not always survive a server's restart.
@@ -145,6 +146,10 @@ class Registry:
                 card = AgentCard.model_validate_json(item.value)
             except ValidationError:
                 log.warning("the card %r cannot be read", item.key)
+                return
+            # The server holds an agent to keys of its own, and not to what it writes there.
+            if item.key.partition(".")[0] != card.name:
+                log.error("the card %r says that it is of %r: ignored", item.key, card.name)
                 return
             self._cards[item.key] = (asyncio.get_running_loop().time(), card)
         self._changed.set()

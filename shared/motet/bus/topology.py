@@ -115,7 +115,7 @@ class Topology:
 
     settings: Settings
 
-    VERSION = 3
+    VERSION = 4
 
     @property
     def namespace(self) -> str:
@@ -237,7 +237,8 @@ class Topology:
                 ),
             ),
             self._bucket("agents", max_age=s.card_ttl_s),
-            self._bucket("checkpoints"),
+            # What a task left behind that was cancelled, or expired while it waited, goes with age.
+            self._bucket("checkpoints", max_age=TASK_LIFE_S, expiring=True),
             self._bucket("budgets", max_age=TASK_LIFE_S),
             self._bucket("approvals", max_age=TASK_LIFE_S + s.tasks_max_age_s),
             self._bucket("schedules"),

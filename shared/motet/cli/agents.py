@@ -27,10 +27,13 @@ def agents(as_json: AsJson = False) -> None:
         write_json([card.model_dump(mode="json") for card in cards])
     elif not cards:
         out().print("No agent lives here: start a mesh with `motet up`.")
+    from rich.markup import escape
+
     for number, card in enumerate(cards if not as_json else ()):
         if number:
             out().print()
-        out().print(f"[bold]{card.name}[/] {card.version}  [dim]{card.instance}[/]")
+        version, instance = escape(card.version), escape(card.instance)
+        out().print(f"[bold]{card.name}[/] {version}  [dim]{instance}[/]")
         out().print(card.description, markup=False)
         if card.skills:
             out().print(_skills(card))

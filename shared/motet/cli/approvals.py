@@ -47,10 +47,12 @@ def list_(
         write_json([record.model_dump(mode="json") for record in records])
     elif not records:
         out().print("Nobody is asked anything.")
+    from rich.markup import escape
+
     for record in records if not as_json else ():
         out().print(
             f"[bold]{record.key}[/]  {record.asked_at:%Y-%m-%d %H:%M:%S}  "
-            f"[cyan]{record.skill}[/]  [dim]{_standing(record)}[/]",
+            f"[cyan]{escape(record.skill)}[/]  [dim]{escape(_standing(record))}[/]",
             soft_wrap=True,
         )
         out().print(f"    {record.question.prompt}", markup=False)

@@ -47,11 +47,13 @@ def list_(
         write_json([_plain(stored.sequence, stored.letter) for stored in letters])
     elif not letters:
         out().print("No dead letters.")
+    from rich.markup import escape
+
     for stored in letters if not as_json else ():
         letter = stored.letter
         out().print(
             f"[bold]{stored.sequence:>6}[/]  {letter.at:%Y-%m-%d %H:%M:%S}  "
-            f"[cyan]{letter.subject}[/]  [dim]{letter.task or ''}[/]"
+            f"[cyan]{escape(letter.subject)}[/]  [dim]{escape(letter.task or '')}[/]"
         )
         out().print(f"        {letter.fault.message} ({letter.fault.type})", markup=False)
 

@@ -34,6 +34,7 @@ from motet.messages import (
     DocumentInfo,
     DocumentsRequest,
     DocumentsResult,
+    FaultType,
     IngestRequest,
     IngestResult,
     Principal,
@@ -224,6 +225,8 @@ class Sender:
             self._failures += 1
             if error.fault.agent is None or self._failures >= GIVE_UP_AFTER:
                 raise
+            if error.fault.type == FaultType.DEADLINE_EXCEEDED:
+                await self._documents(DocumentsRequest(limit=1))  # raises if nobody is there
             if len(documents) == 1:
                 reason = error.fault.message
                 source = documents[0].source

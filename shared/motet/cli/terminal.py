@@ -6,6 +6,7 @@ Invariants:
   standard error, so that output can be piped.
 - With `--json` standard output is JSON and nothing else: one document, or one a line where things
   come one after another.
+- What texts of documents and agents hold is no command to the terminal.
 - A mistake of the user's ends a command with one sentence and a status; never with a traceback.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Coroutine, Generator
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 __all__ = ["AsJson", "Status", "client_settings", "err", "fail", "out", "run", "told", "write_json"]
 
 T = TypeVar("T")
+
+_CONTROL = re.compile(r"[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""What JSON leaves as it is, and a terminal may take for a command."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 
@@ -53,23 +58,24 @@ class Status(IntEnum):
 @cache
 def out() -> Console:
     """Standard output."""
-    from rich.console import Console
+    from motet.cli.console import SafeConsole
 
-    return Console(highlight=False, soft_wrap=False)
+    return SafeConsole(highlight=False, soft_wrap=False)
 
 
 @cache
 def err() -> Console:
     """Standard error."""
-    from rich.console import Console
+    from motet.cli.console import SafeConsole
 
-    return Console(stderr=True, highlight=False, soft_wrap=False)
+    return SafeConsole(stderr=True, highlight=False, soft_wrap=False)
 
 
 def write_json(value: Any, *, line: bool = False) -> None:
     """Writes a value, or a Pydantic model, as a JSON document, or as one line of JSON."""
     plain = value.model_dump(mode="json") if hasattr(value, "model_dump") else value
-    print(json.dumps(plain, indent=None if line else 2, ensure_ascii=False), flush=True)
+    text = json.dumps(plain, indent=None if line else 2, ensure_ascii=False)
+    print(_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text), flush=True)
 
 
 def fail(message: str, status: Status) -> NoReturn:

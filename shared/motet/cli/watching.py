@@ -96,9 +96,12 @@ class Seen:
         self._failed = set(listing.failed)
         return fresh
 
-    def below(self, root: Root, gone: Sequence[str]) -> tuple[list[str], int]:
-        """The documents in a folder that are gone, and how many are left."""
-        inside = [source for source in self.files if root.inside(source) is not None]
+    def below(
+        self, root: Root, files: Sequence[File], gone: Sequence[str]
+    ) -> tuple[list[str], int]:
+        """The documents in a folder that are gone, and how many are left, new ones included."""
+        known = {*self.files, *(file.source for file in files)}
+        inside = [source for source in known if root.inside(source) is not None]
         lost = [source for source in gone if root.inside(source) is not None]
         return lost, len(inside) - len(lost)
 
@@ -179,7 +182,7 @@ class _Watching:
     ) -> None:
         run = Run()
         run.fail(failed)
-        found = {root: seen.below(root, gone) for root in self._ingesting.roots}
+        found = {root: seen.below(root, files, gone) for root in self._ingesting.roots}
         await self._ingesting.take(motet, run, files, found, digests=self._digests, bar=Bar(err()))
         self._show(run)
         seen.taken(files, gone, {item.source for item in run.deleted})

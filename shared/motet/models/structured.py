@@ -1,7 +1,7 @@
 """Structured output: the schema that a model is given, and its answer held to it.
 
 A provider constrains the answer as well as it can; whether it fits is decided here, by Pydantic
-for a type and by `jsonschema` for a JSON Schema.
+for a type and by `motet.json_schema` for a JSON Schema.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import json
 from typing import Any, Generic, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
+
+from motet.json_schema import problems
 
 __all__ = ["InvalidOutputError", "OutputForm", "openai_strict"]
 
@@ -54,25 +56,22 @@ class OutputForm(Generic[T]):
         try:
             return cast("T", cast("type[BaseModel]", self._type).model_validate_json(text))
         except ValidationError as error:
-            problems = [
+            found = [
                 f"{_place(problem['loc'])}: {problem['msg']}"
                 for problem in error.errors(include_url=False, include_input=False)
             ]
-            raise InvalidOutputError(_summary(problems)) from None
+            raise InvalidOutputError(_summary(found)) from None
 
     def _checked(self, text: str) -> object:
-        from jsonschema import Draft202012Validator
-
         try:
             value: Any = json.loads(text)
         except ValueError as error:
             raise InvalidOutputError(f"it is not JSON: {error}") from None
-        problems = [
-            f"{_place(tuple(error.absolute_path))}: {error.message}"
-            for error in Draft202012Validator(self.json_schema).iter_errors(value)
+        found = [
+            f"{_place(place)}: {message}" for place, message in problems(self.json_schema, value)
         ]
-        if problems:
-            raise InvalidOutputError(_summary(problems))
+        if found:
+            raise InvalidOutputError(_summary(found))
         return value
 
 

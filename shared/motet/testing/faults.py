@@ -19,7 +19,7 @@ from typing import Any
 from motet.agent import Agent
 from motet.bus import Bus
 
-__all__ = ["Flaky", "Gate", "losing_acks", "with_fault"]
+__all__ = ["Flaky", "Gate", "LostAcks", "losing_acks", "with_fault"]
 
 Handler = Callable[..., Awaitable[Any]]
 Wrapper = Callable[[Handler], Handler]
@@ -117,20 +117,44 @@ def with_fault(agent: Agent, skill: str, wrapper: Wrapper) -> Agent:
     return changed
 
 
+class LostAcks(list[str]):
+    """What was lost so far."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._grown = asyncio.Event()
+
+    def add(self, subject: str) -> None:
+        """Counts one more."""
+        self.append(subject)
+        self._grown.set()
+
+    async def reached(self, count: int, *, timeout_s: float = 20) -> None:
+        """Waits until `count` have been lost.
+
+        Raises:
+            TimeoutError: Fewer are in time.
+        """
+        async with asyncio.timeout(timeout_s):
+            while len(self) < count:
+                self._grown.clear()
+                await self._grown.wait()
+
+
 @asynccontextmanager
-async def losing_acks(bus: Bus) -> AsyncGenerator[list[str]]:
+async def losing_acks(bus: Bus) -> AsyncGenerator[LostAcks]:
     """Loses every acknowledgement that this connection sends while the block lasts.
 
     Signs of life and negative acknowledgements pass. Gives the list of what was lost: the reply
     subjects of the messages.
     """
-    lost: list[str] = []
+    lost = LostAcks()
     client: Any = bus.client
     publish = client.publish
 
     async def losing(subject: str, payload: bytes = b"", *args: Any, **kwargs: Any) -> None:
         if subject.startswith("$JS.ACK.") and payload in (b"", b"+ACK"):
-            lost.append(subject)
+            lost.add(subject)
         else:
             await publish(subject, payload, *args, **kwargs)
 

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from motet.agent import Agent, Call
 from motet.errors import FaultError
-from motet.messages import CallResult, FaultType, Message
+from motet.messages import BlobRef, CallResult, FaultType, Message
 from motet.testing import TestMesh
 from tests.integration.bus.agents import publish
 from tests.integration.bus.bare import BareClient
@@ -136,6 +136,15 @@ async def test_a_wrong_header(counter: TestMesh, headers: dict[str, str]) -> Non
     (stored,) = await counter.motet.dead()
     assert stored.letter.fault == result.fault
     assert (await counter.outcome(result.task, result.call)) == result
+
+
+async def test_a_body_that_does_not_fit_into_memory(counter: TestMesh) -> None:
+    huge = BlobRef(name="any", size=1 << 40, sha256="0" * 64)
+
+    result = await ask(counter, b"", {"motet-blob": huge.model_dump_json()})
+
+    assert result.fault is not None
+    assert (result.fault.type, result.attempts) == (FaultType.TOO_LARGE, 1)
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,19 @@ async def test_reading_all_leaves_nothing_on_the_server(mesh: TestMesh, bucket: 
     assert info.state.consumer_count == 0
 
 
+async def test_what_is_purged_leaves_no_mark(mesh: TestMesh, bucket: Bucket) -> None:
+    revisions = [await bucket.put(f"t.{number}", b"x") or 0 for number in range(4)]
+    await bucket.put("tx.1", b"x")
+
+    await bucket.purge("t", before=revisions[2])
+    assert [item.key for item in await bucket.items()] == ["t.2", "t.3", "tx.1"]
+    await bucket.purge("t")
+    assert [item.key for item in await bucket.items()] == ["tx.1"]
+
+    info = await mesh.bus.js.stream_info(f"KV_{mesh.bus.topology.bucket('checkpoints')}")
+    assert info.state.messages == 1
+
+
 async def test_a_watch_says_when_all_was_given(bucket: Bucket) -> None:
     await bucket.put("t.1", b"one")
     await bucket.put("t.2", b"two")

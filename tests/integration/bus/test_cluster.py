@@ -104,6 +104,7 @@ async def test_a_delivery_is_counted_on_by_the_next_leader(
     app = await own_mesh.join(with_fault(worker(echo), "work", runs))
     async with losing_acks(runner(app).bus) as lost:
         assert await own_mesh.motet.call("worker.work", {"text": "x"}, Done) == Done(text="x")
+        await lost.reached(1)
         assert len(lost) == 1
 
     stream = own_mesh.bus.topology.stream("CALLS")

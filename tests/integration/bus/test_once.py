@@ -47,6 +47,7 @@ async def test_a_lost_acknowledgement_does_not_run_the_call_again(mesh: TestMesh
 
     async with losing_acks(runner(app).bus) as lost:
         assert await mesh.motet.call("worker.work", {"text": "x"}, Done) == Done(text="x")
+        await lost.reached(1)
         assert len(lost) == 1
         assert await mesh.waiting("CALLS") == 1
 

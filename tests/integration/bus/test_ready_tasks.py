@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from motet.agent import Agent, Call
 from motet.bus.ready import TURN, places
-from motet.messages import Answer, Priority, Task, TaskState
+from motet.messages import Answer, FaultType, Priority, Task, TaskState
 from motet.testing import Gate, TestMesh, TestServer, losing_acks, test_mesh
 from motet.testing.mesh import runner
 from tests.integration.bus.agents import planner, publish
@@ -182,6 +184,7 @@ async def test_lost_acknowledgements_of_the_intake_double_nothing(mesh: TestMesh
     async with losing_acks(runner(app).bus) as lost:
         task = await mesh.motet.submit("go")
         assert (await task.result(20)).state == "succeeded"
+        await lost.reached(2)
     await mesh.drained("TASKS")
     assert len(lost) == 2
     assert order.goals == ["go"]
@@ -260,3 +263,25 @@ async def test_a_dead_letter_of_an_urgent_task_is_replayed(mesh: TestMesh) -> No
     replayed = await mesh.motet.replay(stored.sequence)
     assert replayed is not None
     assert (await mesh.motet.task(replayed).result(10)).state == "failed"
+
+
+async def test_a_tenant_too_many_is_told_so_and_holds_up_no_other(
+    nats_url: str, tmp_path: Path
+) -> None:
+    """A stream takes so many consumers, and a queue is one."""
+    async with test_mesh(nats_url, tmp_path) as mesh:
+        stream = mesh.bus.topology.stream("TASKS")
+        config = (await mesh.bus.js.stream_info(stream)).config
+        await mesh.bus.js.update_stream(replace(config, max_consumers=6))
+        await mesh.join(planner(answer))
+        known = await mesh.motet.submit(Task(goal="one", tenant="known"))
+        assert (await known.result(10)).state == TaskState.SUCCEEDED
+
+        record = await (await mesh.motet.submit(Task(goal="two", tenant="new"))).result(10)
+
+        assert record.state == TaskState.FAILED
+        assert record.fault is not None
+        assert record.fault.type == FaultType.UNAVAILABLE
+        assert "The queue of tenant 'new' cannot be made" in record.fault.message
+        again = await mesh.motet.submit(Task(goal="three", tenant="known"))
+        assert (await again.result(10)).state == TaskState.SUCCEEDED

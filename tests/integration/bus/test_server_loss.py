@@ -105,6 +105,7 @@ async def test_a_server_that_forgot_a_delivery_does_not_run_the_call_again(
     bus = own_mesh.bus
     async with losing_acks(runner(app).bus) as lost:
         assert await own_mesh.motet.call("worker.work", {"text": "x"}, Done) == Done(text="x")
+        await lost.reached(1)
         assert len(lost) == 1
     await bus.js.delete_consumer(bus.topology.stream("CALLS"), "worker-work")
     await nats_server.restart()

@@ -106,6 +106,7 @@ async def test_lost_acknowledgements_run_nothing_twice(mesh: TestMesh) -> None:
     async with losing_acks(runner(app).bus) as lost:
         task = await mesh.motet.submit("Travel")
         (record,) = await asked(mesh, task.id)
+        await lost.reached(2)
     await mesh.drained("TASKS")
     assert (len(lost), runs) == (2, [1])
 

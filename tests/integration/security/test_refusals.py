@@ -107,6 +107,7 @@ AGENT = {
     "$KV.schedules.s": b"{}",
     "$KV.checkpoints.t.state": b"{}",
     "$JS.API.DIRECT.GET.KV_checkpoints.$KV.checkpoints.t.state": b"",
+    "$JS.API.STREAM.PURGE.KV_checkpoints": b"{}",
     "motet.dead.planner.submit": b"{}",
 }
 """What an agent without tasks may not publish."""
@@ -127,6 +128,7 @@ CLIENT = {
     "$JS.API.STREAM.MSG.DELETE.DEAD": b'{"seq": 1}',
     "$KV.schedules.s": b"{}",
     "$JS.API.DIRECT.GET.KV_checkpoints": b"{}",
+    "$JS.API.STREAM.PURGE.KV_checkpoints": b"{}",
     "_INBOX.planner.x.1": b"{}",
 }
 """What a client may not publish."""

@@ -56,6 +56,17 @@ def test_a_file_is_gone_when_it_stays_away(tmp_path: Path) -> None:
     assert looks(tmp_path, seen, 20 + SETTLE_S) == ([], ["a.md"])
 
 
+def test_a_file_that_is_renamed_leaves_its_folder_as_full_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("text")
+    [root] = roots = roots_of([tmp_path])
+    seen = Seen(files_in(roots))
+    (tmp_path / "a.md").rename(tmp_path / "b.md")
+    seen.settled(files_in(roots), 0)
+    files, gone = seen.settled(files_in(roots), SETTLE_S)
+    assert seen.below(root, files, gone) == ([f"{tmp_path}/a.md"], 1)
+    assert seen.below(root, [], gone) == ([f"{tmp_path}/a.md"], 0)
+
+
 def test_what_was_taken_is_not_taken_again(tmp_path: Path) -> None:
     seen = Seen(files_in(roots_of([tmp_path])))
     (tmp_path / "a.md").write_text("text")

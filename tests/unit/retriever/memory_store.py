@@ -139,13 +139,9 @@ class MemoryStore(PassageStore):
 
     @override
     async def fail(self, principal: Principal, document: DocumentInfo) -> None:
-        """As a store that keeps failures does: what is there stays, else the attempt is listed."""
-        key = (principal.tenant, document.source)
-        info, passages = self.documents.get(key, (document, []))
-        if not sees(principal, principal.tenant, info.labels):
-            raise HiddenError
-        failing = info.model_copy(update={"failure": document.failure})
-        self.documents[key] = (failing, passages)
+        there, passages = self.documents.get((principal.tenant, document.source), (document, []))
+        failed = there.model_copy(update={"failure": document.failure})
+        await self.put(principal, failed, passages)
 
     @override
     async def delete(self, principal: Principal, sources: Sequence[str]) -> dict[str, int]:

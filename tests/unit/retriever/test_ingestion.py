@@ -77,7 +77,9 @@ async def test_one_that_cannot_be_read_stops_no_other(
         ),
         ("b", "added", 1, None),
     ]
-    assert set(await store.find(ANYBODY, ["a", "empty", "missing", "large", "b"])) == {"a", "b"}
+    known = await store.find(ANYBODY, ["a", "empty", "missing", "large", "b"])
+    assert {source for source, info in known.items() if info.failure is None} == {"a", "b"}
+    assert all(info.passages == 0 for info in known.values() if info.failure is not None)
 
 
 async def test_one_that_becomes_unreadable_stays_as_it_was(

@@ -18,6 +18,7 @@ from motet_retriever.fusion import Candidate
 from motet_retriever.phrases import clauses, names_in, phrases_in, remaining
 from motet_retriever.reasons import ordinal, reason
 from motet_retriever.selection import age_days, capped, decayed, diversified
+from motet_retriever.stores.port import Found
 from tests.unit.retriever.library import passages_of
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -28,7 +29,9 @@ def candidate(
 ) -> Candidate:
     given = {"source": name, "title": name, "text": name, "position": 0, "start": 0, "end": 1}
     passage = Passage.model_validate({"id": name, **given, **said})
-    return Candidate(passage, score, (), None if vector is None else np.array(vector, np.float32))
+    return Candidate(
+        Found(passage, score, None if vector is None else np.array(vector, np.float32)), score
+    )
 
 
 def ids(candidates: Sequence[Candidate]) -> list[str]:

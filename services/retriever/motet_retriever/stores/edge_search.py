@@ -11,20 +11,19 @@ Invariants:
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import Any, TypeAlias, cast
 from uuid import UUID
 
 import numpy as np
 import qdrant_edge as qdrant
 
-from motet.messages import Passage
 from motet_retriever.stores.bm25 import bm25
-from motet_retriever.stores.codes import Coded, Codes
+from motet_retriever.stores.edge_cache import CachedDocument, EdgeCache
 from motet_retriever.stores.edge_terms import EdgeTerms
 from motet_retriever.stores.port import Branch, Found, Query, Vector
 from motet_retriever.stores.qdrant_filters import translate
-from motet_retriever.stores.qdrant_payload import PASSAGE, document_id, passage_of, seen_by
+from motet_retriever.stores.qdrant_payload import PASSAGE, document_id, seen_by
 
 __all__ = ["Answer", "EdgeSearch"]
 
@@ -34,7 +33,7 @@ TERMS = EdgeTerms()
 
 CODED_FROM = 4096
 """Passages from which on codes are looked at first; fewer are compared exactly as fast."""
-PROPOSED = 4
+PROPOSED = 2
 """How many passages the codes propose for each that is asked for."""
 PROPOSED_AT_LEAST = 100
 FILTERED = 2000
@@ -46,16 +45,19 @@ BATCH = 1000
 EXACT = qdrant.SearchParams(exact=True)
 
 
+_Row: TypeAlias = tuple[UUID, tuple[str, ...], Vector, str, str]
+
+
 class EdgeSearch:
     """Searches in a shard, of whose embeddings there are codes."""
 
-    def __init__(self, shard: qdrant.EdgeShard, codes: Codes) -> None:
+    def __init__(self, shard: qdrant.EdgeShard, cache: EdgeCache) -> None:
         self._shard = shard
-        self._codes = codes
+        self._cache = cache
         self._words = bm25()
 
     def catch_up(self) -> None:
-        """Brings the codes to what the shard has. Blocks; 100,000 embeddings take seconds."""
+        """Brings the cache to what the shard has. Blocks; 100,000 embeddings take seconds."""
         there, _ = self._shard.scroll(
             qdrant.ScrollRequest(
                 limit=max(self._shard.count(qdrant.CountRequest()), 1),
@@ -64,19 +66,28 @@ class EdgeSearch:
                 with_vector=False,
             )
         )
-        missing = list(self._codes.keep_only(cast("UUID", each.id) for each in there))
-        documents: defaultdict[str, list[tuple[UUID, tuple[str, ...], Vector]]] = defaultdict(list)
+        missing = list(self._cache.keep_only(cast("UUID", each.id) for each in there))
+        documents: defaultdict[str, list[_Row]] = defaultdict(list)
         for first in range(0, len(missing), BATCH):
             for each in self._shard.retrieve(
-                [*missing[first : first + BATCH]], ["to", "document"], ["dense"]
+                [*missing[first : first + BATCH]],
+                ["to", "document", "passage_id", *PASSAGE],
+                ["dense"],
             ):
                 payload, vectors = each.payload or {}, cast("Any", each.vector)
                 vector = np.array(vectors["dense"], np.float32)
-                row = (cast("UUID", each.id), tuple(payload["to"]), vector)
-                documents[payload["document"]].append(row)
+                documents[payload["document"]].append(
+                    (
+                        cast("UUID", each.id),
+                        tuple(payload["to"]),
+                        vector,
+                        payload["passage_id"],
+                        payload["passage"],
+                    )
+                )
         for document, rows in documents.items():
-            ids, to, vectors = zip(*rows, strict=True)
-            self._codes.put(Coded(document, ids, to, np.stack(vectors)))
+            ids, to, vectors, names, texts = zip(*rows, strict=True)
+            self._cache.put(CachedDocument(document, ids, to, np.stack(vectors), names, texts))
 
     def answer(self, queries: Sequence[Query]) -> list[Answer]:
         """What each query finds."""
@@ -92,13 +103,12 @@ class EdgeSearch:
                 words = qdrant.Query.Nearest(self._words.embed_query(query.words), using="sparse")
                 requests.append(_request(query, words, query.limit, _conditions(query)))
         results = self._shard.query_batch(qdrant.QueryBatchRequest(requests))
-        passages: dict[Any, Passage] = {}
         answers: list[Answer] = [{} for _ in queries]
         for (place, branch), points in zip(asked, results, strict=True):
             query = queries[place]
             if branch == "dense" and place in proposed and len(points) < _wanted(query):
                 points = self._shard.query(self._dense(query, None))  # noqa: PLW2901
-            answers[place][branch] = [_found(each, passages) for each in points[: query.limit]]
+            answers[place][branch] = [self._found(each) for each in points[: query.limit]]
         return answers
 
     def _proposed(self, queries: Sequence[Query]) -> dict[int, list[UUID]]:
@@ -108,17 +118,27 @@ class EdgeSearch:
             for place, query in enumerate(queries)
             if query.vector is not None
             and not query.exact
-            and len(self._codes) >= max(CODED_FROM, WORTH_IT * _proposals(query))
+            and len(self._cache) >= max(CODED_FROM, WORTH_IT * _proposals(query))
         ]
         if not places:
             return {}
         chosen = [queries[place] for place in places]
-        nearest = self._codes.nearest(
+        nearest = self._cache.nearest(
             np.stack([cast("Any", query.vector) for query in chosen]),
             [tuple(seen_by(query.principal, query.level)) for query in chosen],
             max(map(_proposals, chosen)),
         )
         return dict(zip(places, nearest, strict=True))
+
+    def _found(self, point: qdrant.ScoredPoint) -> Found:
+        name: Any = point.id  # a UUID, as all that are made here
+        vectors: Any = point.vector
+        vector = None if vectors is None else np.asarray(vectors["dense"], np.float32)
+        cached = self._cache.passage(name)
+        if cached is None:
+            (record,) = self._shard.retrieve([name], PASSAGE, False)
+            return Found((record.payload or {})["passage"].encode(), point.score, vector)
+        return Found(cached[1], point.score, vector, id=cached[0])
 
     def _dense(self, query: Query, among: list[UUID] | None) -> qdrant.QueryRequest:
         vector = qdrant.Query.Nearest(cast("Any", query.vector).tolist(), using="dense")
@@ -164,15 +184,6 @@ def _request(
         query=asked,
         filter=qdrant.Filter(must=which),
         params=EXACT,
-        with_payload=PASSAGE,
+        with_payload=False,
         with_vector=["dense"] if query.vectors else False,
     )
-
-
-def _found(point: qdrant.ScoredPoint, passages: dict[Any, Passage]) -> Found:
-    passage = passages.get(point.id)
-    if passage is None:
-        passage = passages[point.id] = passage_of(point.payload)
-    vectors = cast("Mapping[str, Iterable[float]] | None", point.vector)
-    vector = None if vectors is None else np.asarray(vectors["dense"], np.float32)
-    return Found(passage, point.score, vector)

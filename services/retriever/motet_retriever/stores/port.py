@@ -17,7 +17,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,14 +82,37 @@ class Query:
     """Whether what is found comes with its embedding."""
 
 
-class Found(NamedTuple):
-    """A passage that a branch proposes."""
+class Found:
+    """A passage that a branch proposes.
 
-    passage: Passage
-    score: float
-    """Cosine or BM25, by branch."""
-    vector: Vector | None = None
-    """Its embedding, where the query asked for it."""
+    Most of what branches propose is on no page: `id` and `score` cost nothing, and a store may
+    leave it to `passage` to make one of what it has stored.
+    """
+
+    __slots__ = ("_passage", "id", "score", "vector")
+
+    def __init__(
+        self,
+        passage: Passage | bytes,
+        score: float,
+        vector: Vector | None = None,
+        *,
+        id: str | None = None,
+    ) -> None:
+        """`passage` is one, or its JSON, with its `id` beside."""
+        self._passage = passage
+        self.id = passage.id if isinstance(passage, Passage) else id or self.passage.id
+        self.score = score
+        """Cosine or BM25, by branch."""
+        self.vector = vector
+        """Its embedding, where the query asked for it."""
+
+    @property
+    def passage(self) -> Passage:
+        """What was found."""
+        if not isinstance(self._passage, Passage):
+            self._passage = Passage.model_validate_json(self._passage)
+        return self._passage
 
 
 class HiddenError(Exception):

@@ -15,8 +15,8 @@ Invariants:
   the folder is opened again: what is read is always settled.
 - Whatever is read for a principal is asked for with `seen_by` in the engine's own query.
 - The engine holds Python's global lock while it works, and its approximate index takes a minute to
-  build, so none is built: a dense search looks at `codes` first, which are as settled as the shard,
-  and searches that come together are answered together (`edge_search`).
+  build, so none is built: a dense search looks at codes first (`edge_cache`), which are as settled
+  as the shard, and searches that come together are answered together (`edge_search`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from typing_extensions import override
 
 from motet.messages import DocumentInfo, Filter, Passage, Principal
 from motet_retriever.stores.bm25 import bm25
-from motet_retriever.stores.codes import Coded, Codes
+from motet_retriever.stores.edge_cache import CachedDocument, EdgeCache
 from motet_retriever.stores.edge_search import Answer, EdgeSearch
 from motet_retriever.stores.edge_shard import FORMAT, open_shard
 from motet_retriever.stores.edge_terms import EdgeTerms
@@ -57,6 +57,7 @@ from motet_retriever.stores.qdrant_payload import (
     point_id,
     seen_by,
     sees,
+    written,
 )
 from motet_retriever.worker import Worker
 
@@ -141,8 +142,8 @@ class QdrantEdgeStore(PassageStore):
         try:
             self._shard = open_shard(path, dimension)
             self._shard.optimize()  # gives back the room of what was deleted
-            self._codes = Codes(path / "codes", dimension)
-            self._searching = EdgeSearch(self._shard, self._codes)
+            self._cache = EdgeCache(path / "cache", dimension)
+            self._searching = EdgeSearch(self._shard, self._cache)
             self._unsettled.update(self._interrupted())
             self._settle_all()
             self._searching.catch_up()
@@ -227,9 +228,9 @@ class QdrantEdgeStore(PassageStore):
             self._upsert([self._point(each, after) for each in passages[first : first + BATCH]])
         self._upsert([after.point(WRITING)])  # from here on the new version counts
         if passages:
-            self._codes.put(_coded(after, passages))
+            self._cache.put(_cached(after, passages))
         else:
-            self._codes.drop(name)
+            self._cache.drop(name)
         self._settle_all()
 
     def _fail(self, principal: Principal, document: DocumentInfo) -> None:
@@ -275,7 +276,7 @@ class QdrantEdgeStore(PassageStore):
             )
         )
         for name in names:
-            self._codes.drop(name)
+            self._cache.drop(name)
 
     def _find(self, principal: Principal, sources: Sequence[str]) -> dict[str, DocumentInfo]:
         names = [document_id(principal.tenant, source) for source in dict.fromkeys(sources)]
@@ -400,7 +401,7 @@ class QdrantEdgeStore(PassageStore):
         try:
             self._shard.flush()
             self._shard.close()
-            self._codes.close()
+            self._cache.close()
         finally:
             self._folder.release()
 
@@ -413,11 +414,13 @@ def _info(record: qdrant.Record) -> DocumentInfo:
     return DocumentInfo.model_validate_json((record.payload or {})["info"])
 
 
-def _coded(record: _Record, passages: Sequence[IndexedPassage]) -> Coded:
+def _cached(record: _Record, passages: Sequence[IndexedPassage]) -> CachedDocument:
     labels = record.document.labels if record.document else ()
-    return Coded(
+    return CachedDocument(
         record.id,
         [point_id(record.id, record.version, each.passage.id) for each in passages],
         [tuple(finders(each.levels, record.tenant, labels)) for each in passages],
         np.stack([each.vector for each in passages]),
+        [each.passage.id for each in passages],
+        [written(each.passage) for each in passages],
     )

@@ -27,6 +27,7 @@ __all__ = [
     "point_id",
     "seen_by",
     "sees",
+    "written",
 ]
 
 DOCUMENTS = UUID("0b6e7f0a-5d0e-4c57-9c0d-6a3c5f1d2e47")
@@ -91,9 +92,14 @@ def passage_payload(
         "document": document,
         "version": version,
         "passage_id": passage.id,
-        "passage": passage.model_dump_json(exclude=NOT_STORED),
+        "passage": written(passage),
         **attributes(passage),
     }
+
+
+def written(passage: Passage) -> str:
+    """The passage as it is stored."""
+    return passage.model_dump_json(exclude=NOT_STORED)
 
 
 def passage_of(payload: Mapping[str, Any] | None) -> Passage:

@@ -68,7 +68,7 @@ ROUNDS = 6
 """Times that a search is asked while what it finds changes; then it leaves out what does."""
 SEEN = 100_000
 """Documents whose generation is remembered, some 20 MB."""
-STORED = [*PASSAGE, "document", "version"]
+STORED = [*PASSAGE, "passage_id", "document", "version"]
 """The part of a payload that a search looks at."""
 FORSAKEN_AFTER_S = 600
 """Seconds after which a claim is taken for one of a process that died, when a store is opened."""
@@ -140,11 +140,11 @@ class QdrantServerStore(PassageStore):
     async def put(
         self, principal: Principal, document: DocumentInfo, passages: Sequence[IndexedPassage]
     ) -> None:
-        async with self._turn(document_id(principal.tenant, document.source)):
-            for _ in range(ATTEMPTS):
-                if await self._put(principal, document, passages):
-                    return
-        raise _busy(document.source)
+        await self._replace(principal, document, passages)
+
+    @override
+    async def fail(self, principal: Principal, document: DocumentInfo) -> None:
+        await self._replace(principal, document, None)
 
     @override
     async def delete(self, principal: Principal, sources: Sequence[str]) -> dict[str, int]:
@@ -256,10 +256,28 @@ class QdrantServerStore(PassageStore):
         """Writers of this process do not contend for a claim."""
         return self._turns.setdefault(document, asyncio.Lock())
 
+    async def _replace(
+        self,
+        principal: Principal,
+        document: DocumentInfo,
+        passages: Sequence[IndexedPassage] | None,
+    ) -> None:
+        async with self._turn(document_id(principal.tenant, document.source)):
+            for _ in range(ATTEMPTS):
+                if await self._put(principal, document, passages):
+                    return
+        raise _busy(document.source)
+
     async def _put(
-        self, principal: Principal, document: DocumentInfo, passages: Sequence[IndexedPassage]
+        self,
+        principal: Principal,
+        document: DocumentInfo,
+        passages: Sequence[IndexedPassage] | None,
     ) -> bool:
-        """Whether the new version counts; not if another writer took the document over."""
+        """Whether the new version counts; not if another writer took the document over.
+
+        Without passages at all, the version that is there stays, and gets the document's failure.
+        """
         claim = await self._records.claim(principal.tenant, document.source, make=True)
         assert claim is not None  # noqa: S101  # it was made
         assert claim.pending is not None  # noqa: S101
@@ -268,11 +286,15 @@ class QdrantServerStore(PassageStore):
         try:
             if claim.document is not None and not sees(principal, claim.document.labels):
                 raise HiddenError(document.source)
-            written = await self._write(claim, document, passages)
-            if written is not None:
-                committed = await self._records.change(
-                    written, document=document, generation=generation
-                )
+            if passages is None and claim.document is not None:
+                failed = claim.document.model_copy(update={"failure": document.failure})
+                committed = await self._records.change(claim, document=failed)
+            else:
+                written = await self._write(claim, document, passages or ())
+                if written is not None:
+                    committed = await self._records.change(
+                        written, document=document, generation=generation
+                    )
             if committed is not None:
                 await self._settle(committed)
         except BaseException:
@@ -447,7 +469,8 @@ def _found(point: models.ScoredPoint) -> Found:
     vector = None
     if isinstance(point.vector, dict):
         vector = np.asarray(point.vector["dense"], np.float32)
-    return Found(passage_of(point.payload), point.score, vector)
+    payload = point.payload or {}
+    return Found(payload["passage"].encode(), point.score, vector, id=payload["passage_id"])
 
 
 def _busy(source: str) -> FaultError:

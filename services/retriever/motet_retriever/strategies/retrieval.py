@@ -241,7 +241,7 @@ class Retrieval:
                     vectors=probe.vectors or (self.with_vectors and probe.level == "passage"),
                 )
             )
-            ids = {each.passage.id for proposed in found.values() for each in proposed}
+            ids = {each.id for proposed in found.values() for each in proposed}
             span.set_attribute(names.PASSAGES, len(ids))
             span.set_attribute(names.BRANCH, list(found))
         self._note_end(probe, limit, found)
