@@ -201,12 +201,14 @@ def test_ranks_alone_decide_by_rrf(one: Ranking, other: Ranking) -> None:
 def test_scale_and_zero_of_scores_do_not_matter_by_dbsf(
     ranking: Ranking, factor: float, shift: int
 ) -> None:
-    moved = Ranking("sparse", [Found(p, s * factor + shift) for p, s, _ in ranking.found])
+    moved = Ranking(
+        "sparse",
+        [Found(each.passage, each.score * factor + shift) for each in ranking.found],
+    )
     fusion = Fusion(method="dbsf")
     scores = {each.id: each.score for each in fusion.fuse([ranking])}
-    spread = max((s for _, s, _ in ranking.found), default=0) - min(
-        (s for _, s, _ in ranking.found), default=0
-    )
+    given = [each.score for each in ranking.found] or [0.0]
+    spread = max(given) - min(given)
     if spread > 1e-3:
         for each in fusion.fuse([moved]):
             assert each.score == pytest.approx(scores[each.id], abs=1e-3)
