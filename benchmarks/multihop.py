@@ -11,7 +11,10 @@ Strategies:
 - `graph-given`    the graph service's own code (store, map, search) over the triples that come with
   the data; left out where there are none;
 - `graph-offline`  the same with the service's extraction without a model;
-- `graph`   both of these.
+- `graph`   both of these;
+- the names of `motet.messages.Strategy` but `basic`, which is `dense`: the retriever as users ask
+  it, by calls over NATS, with its own cutting and ranking, and without a chat model unless --model
+  names one. Here `graph` means the first two, and the retriever's own is `graph-strategy`.
 
 DIR has `corpus.json` ([{title, text}]) and `questions.json` ([{question, paragraphs: [{title,
 paragraph_text, is_supporting}]}] or [{question, gold_titles}]), and may have `openie_triples.json`
@@ -38,7 +41,19 @@ from typing import Any
 
 import numpy as np
 
-from motet.messages import GraphDocument, GraphPassage, GraphSearchRequest, Triple
+from benchmarks.corpus_mesh import CorpusMesh, corpus_mesh, unique
+from motet.messages import (
+    STRATEGIES as RETRIEVALS,
+)
+from motet.messages import (
+    Document,
+    GraphDocument,
+    GraphPassage,
+    GraphSearchRequest,
+    SearchRequest,
+    Strategy,
+    Triple,
+)
 from motet.models import Embedder, embedder
 from motet.settings import Settings, load_settings
 from motet.telemetry import setup
@@ -168,13 +183,34 @@ async def _graph(
     return find
 
 
+NAMES: dict[str, Strategy] = {
+    "graph-strategy" if name == "graph" else name: name for name in RETRIEVALS if name != "basic"
+}
+"""What the retriever is asked for, by the name that the benchmark has for it."""
+
+
+def retrieval(mesh: CorpusMesh, strategy: Strategy) -> Find:
+    """The retriever, by one of its strategies."""
+
+    async def find(question: str) -> list[int]:
+        request = SearchRequest(query=question, limit=K, per_document=1, strategy=strategy)
+        found = await mesh.search(request)
+        return [int(source) for source in unique(each.source for each in found.passages)]
+
+    return find
+
+
 STRATEGIES: dict[str, Callable[[Data, AsyncExitStack], Awaitable[Find]]] = {
     "bm25": bm25,
     "dense": dense,
     "graph-given": graph_given,
     "graph-offline": graph_offline,
 }
-GROUPS = {"graph": ("graph-given", "graph-offline"), "all": tuple(STRATEGIES)}
+GROUPS = {
+    "graph": ("graph-given", "graph-offline"),
+    "retriever": tuple(NAMES),
+    "all": (*STRATEGIES, *NAMES),
+}
 
 
 def _document(
@@ -214,26 +250,45 @@ def _note(text: str) -> None:
 # Measuring
 
 
-async def _measure(data: Data, names: Sequence[str]) -> dict[str, Any]:
+async def _measure(data: Data, names: Sequence[str], model: str) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     for name in names:
-        _note(f"{name}:")
-        async with AsyncExitStack() as stack:
-            begun = time.perf_counter()
-            find = await STRATEGIES[name](data, stack)
-            prepared_s = time.perf_counter() - begun
-            found, times = [], []
-            for question in data.questions:
+        if name in STRATEGIES:
+            async with AsyncExitStack() as stack:
                 begun = time.perf_counter()
-                found.append(await find(question.text))
-                times.append(time.perf_counter() - begun)
-            figures[name] = {
-                **_figures(data.questions, found),
-                "prepare_s": round(prepared_s, 1),
-                "search_ms": round(statistics.median(times) * 1e3, 1),
-            }
-        _note(f"  {figures[name]}")
-    return {"strategies": figures}
+                find = await STRATEGIES[name](data, stack)
+                prepared_s = time.perf_counter() - begun
+                figures[name] = await _asked(name, data, find, prepared_s)
+    asked = [name for name in names if name in NAMES]
+    if asked:
+        needs_graph = any("graph" in name for name in asked)
+        documents = [
+            Document(source=str(place), title=each["title"], text=each["text"])
+            for place, each in enumerate(data.corpus)
+        ]
+        async with corpus_mesh(graph=needs_graph, model=model) as mesh:
+            begun = time.perf_counter()
+            await mesh.ingest(documents)
+            prepared_s = time.perf_counter() - begun
+            for name in asked:
+                find = retrieval(mesh, NAMES[name])
+                figures[name] = await _asked(name, data, find, prepared_s)
+    return {"strategies": figures, "unit": "percent"}
+
+
+async def _asked(name: str, data: Data, find: Find, prepared_s: float) -> dict[str, Any]:
+    found, times = [], []
+    for question in data.questions:
+        begun = time.perf_counter()
+        found.append(await find(question.text))
+        times.append(time.perf_counter() - begun)
+    figures = {
+        **_figures(data.questions, found),
+        "prepare_s": round(prepared_s, 1),
+        "search_ms": round(statistics.median(times) * 1e3, 1),
+    }
+    _note(f"{name}: {figures}")
+    return figures
 
 
 def _figures(questions: Sequence[Question], found: Sequence[list[int]]) -> dict[str, float]:
@@ -259,9 +314,10 @@ def run(arguments: list[str], data: Path | None) -> dict[str, Any]:
     parser.add_argument(
         "--strategy",
         action="append",
-        choices=[*STRATEGIES, *GROUPS],
+        choices=[*STRATEGIES, *NAMES, *GROUPS],
         help="what to run; may be given several times; all unless told otherwise",
     )
+    parser.add_argument("--model", default="none", help="a chat model, as MOTET_MODEL names it")
     options = parser.parse_args(arguments)
     folder = data or Path(os.environ.get("MOTET_BENCH_DATA", str(DEFAULT_DATA)))
     if not (folder / "corpus.json").exists():
@@ -272,4 +328,4 @@ def run(arguments: list[str], data: Path | None) -> dict[str, Any]:
         names.update(dict.fromkeys(GROUPS.get(chosen, (chosen,))))
     if loaded.triples is None:
         names.pop("graph-given", None)
-    return asyncio.run(_measure(loaded, list(names)))
+    return asyncio.run(_measure(loaded, list(names), options.model))
