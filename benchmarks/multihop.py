@@ -38,7 +38,7 @@ from typing import Any
 
 import numpy as np
 
-from motet.messages import GraphDocument, GraphPassage, GraphSearchRequest, Triple
+from motet.messages import ANYBODY, GraphDocument, GraphPassage, GraphSearchRequest, Triple
 from motet.models import Embedder, embedder
 from motet.settings import Settings, load_settings
 from motet.telemetry import setup
@@ -152,17 +152,17 @@ async def _graph(
     ingestion = Ingestion(store, model, OfflineExtractor())
     documents = [_document(place, each, triples) for place, each in enumerate(data.corpus)]
     for first in range(0, len(documents), BATCH):
-        await ingestion.ingest(documents[first : first + BATCH])
+        await ingestion.ingest(ANYBODY.tenant, documents[first : first + BATCH])
         _note(f"  ingested {min(first + BATCH, len(documents))} of {len(documents)}")
     telemetry = setup("benchmark", settings)
     stack.push_async_callback(telemetry.shutdown)
-    atlas = Atlas(store, refresh_s=own.refresh_s)
+    atlas = Atlas(store, refresh_s=own.refresh_s, maps=own.maps)
     search = Search(atlas, model, own.weights(), telemetry.tracer)
-    drawn = await atlas.current()
+    drawn = await atlas.current(ANYBODY.tenant)
     _note(f"  {len(drawn.entities)} entities, {len(drawn.facts)} statements")
 
     async def find(question: str) -> list[int]:
-        found = await search.search(GraphSearchRequest(query=question, limit=K))
+        found = await search.search(ANYBODY.tenant, GraphSearchRequest(query=question, limit=K))
         return [int(passage.source) for passage in found.passages]
 
     return find
