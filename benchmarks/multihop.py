@@ -43,9 +43,7 @@ import numpy as np
 
 from benchmarks.corpus_mesh import CorpusMesh, corpus_mesh, unique
 from motet.messages import (
-    STRATEGIES as RETRIEVALS,
-)
-from motet.messages import (
+    ANYBODY,
     Document,
     GraphDocument,
     GraphPassage,
@@ -53,6 +51,9 @@ from motet.messages import (
     SearchRequest,
     Strategy,
     Triple,
+)
+from motet.messages import (
+    STRATEGIES as RETRIEVALS,
 )
 from motet.models import Embedder, embedder
 from motet.settings import Settings, load_settings
@@ -167,17 +168,17 @@ async def _graph(
     ingestion = Ingestion(store, model, OfflineExtractor())
     documents = [_document(place, each, triples) for place, each in enumerate(data.corpus)]
     for first in range(0, len(documents), BATCH):
-        await ingestion.ingest(documents[first : first + BATCH])
+        await ingestion.ingest(ANYBODY.tenant, documents[first : first + BATCH])
         _note(f"  ingested {min(first + BATCH, len(documents))} of {len(documents)}")
     telemetry = setup("benchmark", settings)
     stack.push_async_callback(telemetry.shutdown)
-    atlas = Atlas(store, refresh_s=own.refresh_s)
+    atlas = Atlas(store, refresh_s=own.refresh_s, maps=own.maps)
     search = Search(atlas, model, own.weights(), telemetry.tracer)
-    drawn = await atlas.current()
+    drawn = await atlas.current(ANYBODY.tenant)
     _note(f"  {len(drawn.entities)} entities, {len(drawn.facts)} statements")
 
     async def find(question: str) -> list[int]:
-        found = await search.search(GraphSearchRequest(query=question, limit=K))
+        found = await search.search(ANYBODY.tenant, GraphSearchRequest(query=question, limit=K))
         return [int(passage.source) for passage in found.passages]
 
     return find

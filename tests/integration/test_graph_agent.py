@@ -7,11 +7,13 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from motet.errors import FaultError
 from motet.messages import (
+    Document,
     EntityRequest,
     EntityResult,
     ForgetRequest,
@@ -24,11 +26,18 @@ from motet.messages import (
     GraphQueryResult,
     GraphSearchRequest,
     GraphSearchResult,
+    IngestRequest,
+    IngestResult,
+    NeighbourhoodRequest,
     PathsRequest,
     PathsResult,
+    Principal,
+    SearchRequest,
+    SearchResult,
 )
 from motet.testing.mesh import TestMesh
 from motet_graph.app import agent
+from motet_retriever.app import agent as retriever
 from tests.embedder import LetterEmbedder
 
 TEXTS = {
@@ -88,6 +97,98 @@ async def test_ingest_find_query_forget(graph: TestMesh) -> None:
     await call("graph.forget", ForgetRequest(sources=("brown", "oslo")), ForgetResult)
     everything = GraphQueryRequest(cypher="MATCH (n) RETURN count(n) AS n")
     assert (await call("graph.query", everything, GraphQueryResult)).rows == ((0,),)
+
+
+RED = Principal(tenant="red")
+BLUE = Principal(tenant="blue")
+
+
+def told(text: str) -> GraphIngestRequest:
+    passage = GraphPassage(id="note#0", text=text)
+    return GraphIngestRequest(documents=(GraphDocument(source="note", passages=(passage,)),))
+
+
+async def test_no_skill_shows_a_tenant_what_another_has(graph: TestMesh) -> None:
+    """Both have the source `note`, and speak of Ada Brown."""
+
+    async def call(who: Principal, skill: str, body: object) -> dict[str, Any]:
+        return await graph.motet.call(f"graph.{skill}", body, principal=who)  # type: ignore[arg-type]
+
+    async def fault(who: Principal, skill: str, body: object) -> str:
+        with pytest.raises(FaultError) as raised:
+            await call(who, skill, body)
+        assert raised.value.fault.detail.get("near", []) == []  # no name of the other's
+        return raised.value.fault.type
+
+    mine = "Ada Brown was born in Oslo."
+    theirs = "Ada Brown, also known as Red Zebra, was hired by Zebra Works."
+    everything = GraphQueryRequest(cypher="MATCH (d:Document) RETURN d.tenant")
+    for who, text in ((RED, theirs), (BLUE, mine)):
+        result = await call(who, "ingest", told(text))
+        assert result["items"][0]["status"] == "added"
+        assert (await call(who, "ingest", told(text)))["items"][0]["status"] == "unchanged"
+
+    found = await call(BLUE, "search", GraphSearchRequest(query="Who hired Ada Brown? Zebra Works"))
+    assert [each["text"] for each in found["passages"]] == [mine]
+    assert set(found["entities"]) <= {"Ada Brown", "Oslo"}
+    brown = await call(BLUE, "entity", EntityRequest(name="Ada Brown"))
+    assert brown["entity"] == {"name": "Ada Brown", "aliases": [], "passages": 1}
+    assert [each["text"] for each in brown["passages"]] == [mine]
+    around = await call(BLUE, "neighbourhood", NeighbourhoodRequest(name="Ada Brown", depth=3))
+    assert [each["name"] for each in around["entities"]] == ["Oslo"]
+    assert "Zebra" not in str((found, brown, around))
+    ends = PathsRequest(start="Ada Brown", end="Zebra Works")
+    assert await fault(BLUE, "paths", ends) == "not_found"
+    for name in ("Zebra Works", "Zebra Work", "Red Zebra"):
+        assert await fault(BLUE, "entity", EntityRequest(name=name)) == "not_found"
+        assert await fault(BLUE, "neighbourhood", NeighbourhoodRequest(name=name)) == "not_found"
+    assert await fault(BLUE, "query", everything) == "invalid_input"
+    nobody = Principal(tenant="green")
+    assert (await call(nobody, "search", GraphSearchRequest(query="Ada Brown")))["passages"] == []
+    assert await fault(nobody, "entity", EntityRequest(name="Ada Brown")) == "not_found"
+
+    forget = ForgetRequest(sources=("note",))
+    assert (await call(nobody, "forget", forget))["items"][0]["status"] == "unknown"
+    assert (await call(BLUE, "forget", forget))["items"][0]["status"] == "deleted"
+    assert (await call(RED, "paths", ends))["paths"]
+    assert (await call(RED, "query", everything))["rows"] == [["red"]]
+
+
+async def test_the_graph_has_what_is_without_labels(graph: TestMesh) -> None:
+    """Documents go by the retriever, and get and lose labels."""
+    await graph.join(retriever, context={"embedder": LetterEmbedder()})
+    staff = Principal(access=("staff",))
+
+    async def ingest(*labels: str) -> None:
+        document = Document(source="note", text=TEXTS["brown"], labels=labels)
+        result = await graph.motet.call(
+            "retriever.ingest",
+            IngestRequest(documents=(document,)),
+            IngestResult,
+            principal=staff,
+        )
+        assert result.items[0].status in ("added", "replaced")
+        assert result.items[0].reason is None
+
+    async def known() -> int:
+        query = GraphQueryRequest(cypher="MATCH (n) RETURN count(n)")
+        rows = (await graph.motet.call("graph.query", query, GraphQueryResult)).rows
+        return int(rows[0][0])
+
+    async def found(strategy: str) -> list[str]:
+        search = SearchRequest(query="Where was Ada Brown born?", strategy=strategy)
+        result = await graph.motet.call("retriever.search", search, SearchResult, principal=staff)
+        return [each.source for each in result.passages]
+
+    await ingest("staff")
+    assert await known() == 0
+    assert (await found("graph"), await found("hybrid_graph")) == ([], ["note"])
+    await ingest()
+    assert await known() > 0
+    assert await found("graph") == ["note"]
+    await ingest("staff")
+    assert await known() == 0
+    assert (await found("graph"), await found("hybrid_graph")) == ([], ["note"])
 
 
 async def test_bad_input_is_a_fault(graph: TestMesh) -> None:

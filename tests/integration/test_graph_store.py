@@ -8,6 +8,7 @@ import itertools
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ from tests.unit.graph.hostile import HOSTILE
 Triples = Sequence[tuple[str, str, str]]
 VECTOR = np.array([0.5, -0.5, 0.5, -0.5], np.float32)
 WORKERS = 8
+TENANT = "red"
 
 
 def document(source: str, triples: Triples, *, revision: str = "1") -> DocumentPart:
@@ -62,8 +64,8 @@ def entities(part: DocumentPart) -> dict[str, EntityRecord]:
     }
 
 
-async def put(store: BoltStore, part: DocumentPart) -> None:
-    await store.put(part, entities(part))
+async def put(store: BoltStore, part: DocumentPart, tenant: str = TENANT) -> None:
+    await store.put(tenant, part, entities(part))
 
 
 class GraphStoreTests:
@@ -85,13 +87,13 @@ class GraphStoreTests:
         await store._write(work)  # pyright: ignore[reportPrivateUsage]
 
     async def rows(self, store: BoltStore, query: str) -> list[tuple[object, ...]]:
-        found = await ask(store, GraphQueryRequest(cypher=query))
+        found = await ask(store, TENANT, GraphQueryRequest(cypher=query))
         return list(found.rows)
 
     async def test_what_is_put_is_loaded(self, store: BoltStore) -> None:
         part = document("a", [("ada", "leads", "acme"), ("acme", "is in", "oslo")])
         await put(store, part)
-        (loaded,) = await store.load(["a", "none"])
+        (loaded,) = await store.load(TENANT, ["a", "none"])
         assert (loaded.source, loaded.fingerprint, loaded.revision) == (
             part.source,
             part.fingerprint,
@@ -104,7 +106,7 @@ class GraphStoreTests:
         assert [row[:3] for row in after.statements] == [row[:3] for row in before.statements]
         vectors = [after.vector, *(row[3] for row in after.statements)]
         assert all(vector is not None and np.allclose(vector, VECTOR) for vector in vectors)
-        records = await store.entities(["acme", "ada", "nobody", "oslo"])
+        records = await store.entities(TENANT, ["acme", "ada", "nobody", "oslo"])
         assert sorted(record.name for record in records) == ["ACME", "ADA", "OSLO"]
 
     async def test_many_are_loaded_like_few(
@@ -112,10 +114,12 @@ class GraphStoreTests:
     ) -> None:
         for source in "abc":
             await put(store, document(source, [("ada", "leads", "acme"), ("acme", "in", source)]))
-        few = await store.load(["a", "b"])
+        few = await store.load(TENANT, ["a", "b"])
         monkeypatch.setattr(bolt, "SCANNED_FROM", 0)
-        many = await store.load(["a", "b"])
-        assert [cypher.rows_of(part) for part in few] == [cypher.rows_of(part) for part in many]
+        many = await store.load(TENANT, ["a", "b"])
+        assert [cypher.rows_of(TENANT, part) for part in few] == [
+            cypher.rows_of(TENANT, part) for part in many
+        ]
         assert [part.source for part in many] == ["a", "b"]
 
     async def test_putting_again_changes_nothing(self, store: BoltStore) -> None:
@@ -133,7 +137,7 @@ class GraphStoreTests:
             store, "MATCH ()-[r:RELATES]->() RETURN r.predicate ORDER BY r.predicate"
         )
         assert said == [("knows",), ("moved to",)]
-        assert await store.revisions() == {
+        assert await store.revisions(TENANT) == {
             "a": ("2", "fingerprint of 2"),
             "b": ("1", "fingerprint of 1"),
         }
@@ -141,9 +145,9 @@ class GraphStoreTests:
     async def test_deleting_leaves_nothing(self, store: BoltStore) -> None:
         await put(store, document("a", [("ada", "leads", "acme")]))
         await put(store, document("b", [("bo", "knows", "ada")]))
-        assert await store.delete(["a", "none"]) == {"a"}
+        assert await store.delete(TENANT, ["a", "none"]) == {"a"}
         assert await self.keys(store) == ["ada", "bo"]
-        assert await store.delete(["b"]) == {"b"}
+        assert await store.delete(TENANT, ["b"]) == {"b"}
         assert await self.counts(store) == (0, 0, 0, 0)
         assert await self.rows(store, "MATCH (n) RETURN count(n)") == [(0,)]
 
@@ -172,7 +176,7 @@ class GraphStoreTests:
                 await own.close()
         assert await self.keys(store) == sorted(names)
         assert await self.counts(store) == (32, 32, 24, 32 * 23)
-        assert len((await Atlas(store, refresh_s=0).current()).facts) > 0
+        assert len((await Atlas(store, refresh_s=0).current(TENANT)).facts) > 0
 
     async def test_two_versions_at_once_do_not_mix(
         self, store: BoltStore, connect: Connect
@@ -188,16 +192,97 @@ class GraphStoreTests:
         finally:
             for own in stores:
                 await own.close()
-        ((revision, _),) = (await store.revisions()).values()
+        ((revision, _),) = (await store.revisions(TENANT)).values()
         assert await self.keys(store) == [f"x{revision}", f"y{revision}"]
         assert await self.counts(store) == (1, 1, 2, 1)
+
+    async def test_tenants_share_nothing(
+        self, store: BoltStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Two with the same source, the same passage id and names in common."""
+        red = document("a", [("ada", "leads", "acme")])
+        blue = document("a", [("ada", "left", "acme"), ("acme", "is in", "oslo")], revision="2")
+        await put(store, red, "red")
+        await put(store, blue, "blue")
+        assert await store.revisions("red") == {"a": ("1", "fingerprint of 1")}
+        assert await store.revisions("blue") == {"a": ("2", "fingerprint of 2")}
+        assert await store.revisions("green") == {}
+        for scanned_from in (200, 0):
+            monkeypatch.setattr(bolt, "SCANNED_FROM", scanned_from)
+            for tenant, part in (("red", red), ("blue", blue)):
+                (loaded,) = await store.load(tenant, ["a"])
+                (after,), (before,) = loaded.passages, part.passages
+                assert after.mentions == before.mentions
+                assert after.aliases == before.aliases
+                assert [row[:3] for row in after.statements] == [
+                    row[:3] for row in before.statements
+                ]
+            assert await store.load("green", ["a"]) == []
+        keys = ["acme", "ada", "oslo"]
+        assert [each.key for each in await store.entities("blue", keys)] == keys
+        assert [each.key for each in await store.entities("red", keys)] == ["acme", "ada"]
+        assert await store.entities("green", keys) == []
+
+        assert await store.delete("green", ["a"]) == set()
+        assert await store.delete("blue", ["a"]) == {"a"}
+        assert await self.counts(store) == (1, 1, 2, 1)
+        assert await self.keys(store) == ["acme", "ada"]
+        ((stated, *_),) = (await store.load("red", ["a"]))[0].passages[0].statements
+        assert stated == "ada"
+
+    async def test_tenants_with_alike_names_share_nothing(self, store: BoltStore) -> None:
+        await put(store, document("a", [("ada", "leads", "acme")]), "red")
+        await put(store, document("a", [("bo", "leads", "acme")]), "Red")
+        await put(store, document("a", [("cy", "leads", "acme")]), "red_a")
+        for tenant, leader in (("red", "ada"), ("Red", "bo"), ("red_a", "cy")):
+            found = await Atlas(store, refresh_s=0).current(tenant)
+            assert [each.keys for each in found.entities] == [("acme", leader)]
+
+    async def test_a_query_needs_the_store_for_itself(self, store: BoltStore) -> None:
+        query = GraphQueryRequest(cypher="MATCH (n) RETURN count(n)")
+        await put(store, document("a", [("ada", "leads", "acme")]), "red")
+        assert (await ask(store, "red", query)).rows == ((4,),)
+        with pytest.raises(FaultError, match="other tenants"):
+            await ask(store, "blue", query)
+        await put(store, document("b", [("ada", "leads", "acme")]), "blue")
+        for tenant in ("red", "blue"):
+            with pytest.raises(FaultError, match="other tenants") as raised:
+                await ask(store, tenant, query)
+            assert (raised.value.fault.type, raised.value.fault.retryable) == (
+                "invalid_input",
+                False,
+            )
+        await store.delete("blue", ["b"])
+        assert (await ask(store, "red", query)).rows == ((4,),)
+
+    async def test_a_store_that_knew_no_tenants_is_refused(
+        self, store: BoltStore, connect: Connect
+    ) -> None:
+        async def run(tx: AsyncManagedTransaction, statement: str) -> None:
+            await (await tx.run(statement)).consume()  # type: ignore[arg-type]  # a constant
+
+        for statement in (
+            "CREATE CONSTRAINT document_source FOR (d:Document) REQUIRE d.source IS UNIQUE",
+            "CREATE CONSTRAINT entity_key FOR (e:Entity) REQUIRE e.key IS UNIQUE",
+            "CREATE (:Document {source: 'a', revision: '1'})",
+        ):
+            await store._write(partial(run, statement=statement))  # pyright: ignore[reportPrivateUsage]
+        with pytest.raises(SetupError, match="is of an earlier version"):
+            await connect()
+        await self.wipe(store)
+        again = await connect()
+        try:  # of the old version's constraints nothing is left either
+            await put(again, document("a", [("ada", "leads", "acme")]), "red")
+            await put(again, document("a", [("ada", "leads", "acme")]), "blue")
+        finally:
+            await again.close()
 
     async def test_hostile_queries_change_and_reveal_nothing(self, store: BoltStore) -> None:
         await put(store, document("a", [("ada", "leads", "acme")]))
         before = await self.counts(store)
         for query in HOSTILE:
             with pytest.raises((FaultError, ValueError)) as raised:
-                await ask(store, GraphQueryRequest(cypher=query, parameters={"a": 1}))
+                await ask(store, TENANT, GraphQueryRequest(cypher=query, parameters={"a": 1}))
             if isinstance(raised.value, FaultError):
                 assert raised.value.fault.type == "invalid_input", query
         assert await self.counts(store) == before
@@ -220,15 +305,21 @@ class GraphStoreTests:
         request = GraphQueryRequest(
             cypher="MATCH p = (a:Entity)-[r:RELATES]->(b) RETURN a, r, length(p) AS n, b.vector",
         )
-        found = await ask(store, request)
+        found = await ask(store, TENANT, request)
         assert found.columns[:3] == ("a", "r", "n")
         ((node, relation, length, vector),) = found.rows
-        assert node == {"labels": ["Entity"], "properties": {"key": "ada", "name": "ADA"}}
+        assert node["labels"] == ["Entity"]
+        assert node["properties"] == {
+            "id": "red\nada",
+            "tenant": "red",
+            "key": "ada",
+            "name": "ADA",
+        }
         assert relation["type"] == "RELATES"
         assert "vector" not in relation["properties"]
         assert (length, vector) == (1, None)
         few = GraphQueryRequest(cypher="MATCH (n) RETURN n", limit=2)
-        cut = await ask(store, few)
+        cut = await ask(store, TENANT, few)
         assert (len(cut.rows), cut.truncated) == (2, True)
 
     async def test_a_query_that_takes_long_is_cut(self, store: BoltStore) -> None:
@@ -240,7 +331,7 @@ class GraphStoreTests:
             timeout_s=0.3,
         )
         with pytest.raises(FaultError) as raised:
-            await ask(store, request)
+            await ask(store, TENANT, request)
         assert raised.value.fault.type == "deadline_exceeded"
         assert await self.rows(store, "MATCH (d:Document) RETURN d.source") == [("a",)]
 

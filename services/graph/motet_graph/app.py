@@ -72,7 +72,7 @@ async def resources(
                 stack.push_async_callback(model.close)
             extractor = ModelExtractor(model)
         store = context.get("store") or await stack.enter_async_context(open_store(own, settings))
-        atlas = Atlas(store, refresh_s=own.refresh_s)
+        atlas = Atlas(store, refresh_s=own.refresh_s, maps=own.maps)
         search = Search(
             atlas, embedder, own.weights(), bus.tracer, record_content=settings.record_content
         )

@@ -1,4 +1,7 @@
-"""Asking the graph in Cypher: what is checked, run, and given back."""
+"""Asking the graph in Cypher: what is checked, run, and given back.
+
+A query sees the whole store, so it is answered only while all of that belongs to who asks.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,12 @@ MAX_RESULT_BYTES = 512_000
 """Bytes of JSON that a result has; rows beyond it are left out."""
 
 
-async def ask(store: GraphStore, request: GraphQueryRequest) -> GraphQueryResult:
+async def ask(store: GraphStore, tenant: str, request: GraphQueryRequest) -> GraphQueryResult:
     """The rows of a query that only reads.
 
     Raises:
-        FaultError: `invalid_input` with the reason when it is not accepted; what the store raises.
+        FaultError: `invalid_input` with the reason when it is not accepted, or when another tenant
+            has something in the store; what the store raises.
     """
     if len(json.dumps(request.parameters)) > MAX_PARAMETERS_BYTES:
         raise FaultError.of(
@@ -32,9 +36,12 @@ async def ask(store: GraphStore, request: GraphQueryRequest) -> GraphQueryResult
         statement = checked(request.cypher, request.parameters)
     except QueryError as error:
         raise FaultError.of(FaultType.INVALID_INPUT, str(error)) from None
+    await _check_alone(store, tenant)
     found = await store.query(
         statement, request.parameters, limit=request.limit, timeout_s=request.timeout_s
     )
+    # Again: another tenant's first document may have come before the query was done.
+    await _check_alone(store, tenant)
     rows: list[tuple[Any, ...]] = []
     size = 0
     for row in found.rows:
@@ -47,3 +54,13 @@ async def ask(store: GraphStore, request: GraphQueryRequest) -> GraphQueryResult
         rows=tuple(rows),
         truncated=found.truncated or len(rows) < len(found.rows),
     )
+
+
+async def _check_alone(store: GraphStore, tenant: str) -> None:
+    if await store.has_others(tenant):
+        raise FaultError.of(
+            FaultType.INVALID_INPUT,
+            "Cypher sees the whole graph, and this one has documents of other tenants, so "
+            "graph.query is closed. Take graph.search, graph.entity, graph.paths or "
+            "graph.neighbourhood, or give each tenant a graph of its own.",
+        )

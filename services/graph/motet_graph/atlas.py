@@ -1,18 +1,20 @@
-"""The atlas: the newest map of the graph, drawn anew when the graph has changed.
+"""The atlas: the newest map of each tenant's graph, drawn anew when that has changed.
 
 Invariants:
 
+- A map is made of its tenant's documents, and of nothing else: names, aliases and counts included.
 - What this process wrote is in the next map; what another wrote is, after `refresh_s` seconds at
   most.
 - Only documents that changed are read from the store again.
-- A map is drawn in a thread, once however many wait for it.
+- A map is drawn when it is asked for, in a thread, once however many wait for it.
+- Of at most `maps` tenants something is in memory: the one asked for longest ago makes room.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -23,17 +25,51 @@ from motet_graph.stores.port import EntityRecord, GraphStore
 
 __all__ = ["Atlas"]
 
+MAPS = 32
+"""Tenants of which something is in memory, unless told otherwise."""
+
+
+class Atlas:
+    """Keeps the maps of a store."""
+
+    def __init__(self, store: GraphStore, *, refresh_s: float, maps: int = MAPS) -> None:
+        self._store = store
+        self._refresh_s = refresh_s
+        self._maps = maps
+        self._sheets: OrderedDict[str, _Sheet] = OrderedDict()
+        """By tenant, the one asked for longest ago first."""
+
+    def changed(self, tenant: str) -> None:
+        """Has the next look at a tenant's graph compare with the store."""
+        if tenant in self._sheets:
+            self._sheets[tenant].changed()
+
+    async def current(self, tenant: str) -> GraphMap:
+        """The map of a tenant; an empty one where it has nothing.
+
+        Raises:
+            FaultError: `unavailable` when the store does not answer.
+        """
+        sheet = self._sheets.get(tenant)
+        if sheet is None:
+            sheet = self._sheets[tenant] = _Sheet(self._store, tenant, self._refresh_s)
+        self._sheets.move_to_end(tenant)
+        while len(self._sheets) > self._maps:
+            self._sheets.popitem(last=False)
+        return await sheet.current()
+
 
 class _Held(NamedTuple):
     part: DocumentPart
     words: list[Counter[str]]
 
 
-class Atlas:
-    """Keeps the map of a store."""
+class _Sheet:
+    """The map of one tenant, and what it was drawn from."""
 
-    def __init__(self, store: GraphStore, *, refresh_s: float) -> None:
+    def __init__(self, store: GraphStore, tenant: str, refresh_s: float) -> None:
         self._store = store
+        self._tenant = tenant
         self._refresh_s = refresh_s
         self._held: dict[str, _Held] = {}
         self._records: dict[str, EntityRecord] = {}
@@ -42,15 +78,9 @@ class Atlas:
         self._turn = asyncio.Lock()
 
     def changed(self) -> None:
-        """Has the next look compare with the store."""
         self._looked_at = float("-inf")
 
     async def current(self) -> GraphMap:
-        """The map.
-
-        Raises:
-            FaultError: `unavailable` when the store does not answer.
-        """
         async with self._turn:
             now = time.monotonic()
             if self._map is not None and now - self._looked_at < self._refresh_s:
@@ -67,7 +97,7 @@ class Atlas:
 
     async def _read(self) -> bool:
         """Takes over what has changed; whether anything has."""
-        there = await self._store.revisions()
+        there = await self._store.revisions(self._tenant)
         gone = self._held.keys() - there.keys()
         stale = [
             source
@@ -76,7 +106,7 @@ class Atlas:
         ]
         for source in gone:
             del self._held[source]
-        for part in await self._store.load(stale):
+        for part in await self._store.load(self._tenant, stale):
             words = [terms(f"{each.passage.title} {each.passage.text}") for each in part.passages]
             self._held[part.source] = _Held(part, words)
         if stale or gone:
@@ -89,7 +119,8 @@ class Atlas:
             for key in self._records.keys() - keys:
                 del self._records[key]
             missing = sorted(keys - self._records.keys())
-            self._records.update({each.key: each for each in await self._store.entities(missing)})
+            found = await self._store.entities(self._tenant, missing)
+            self._records.update({each.key: each for each in found})
         return bool(stale or gone)
 
 

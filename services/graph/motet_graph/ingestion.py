@@ -4,6 +4,7 @@ Invariants:
 
 - A document is stored as a whole or not at all; one that was stored with the same content, read in
   the same way, is left as it is. So a call that is delivered again does nothing twice.
+- What a tenant has is neither read nor changed on behalf of another.
 - Documents are stored in the order of the request, so of two with the same source the later stays.
 - A passage that brings its triples along is not read.
 """
@@ -56,6 +57,7 @@ class Ingestion:
 
     async def ingest(
         self,
+        tenant: str,
         documents: Sequence[GraphDocument],
         *,
         check: Callable[[], None] = lambda: None,
@@ -64,6 +66,7 @@ class Ingestion:
         """Stores what is new or changed.
 
         Args:
+            tenant: Whose the documents become.
             documents: What to store.
             check: Called now and then; raises to stop.
             progress: Told the number of documents that are done, when it has grown.
@@ -71,7 +74,8 @@ class Ingestion:
         Raises:
             FaultError: From the models, the store, or `check`.
         """
-        known = {source: pair[1] for source, pair in (await self._store.revisions()).items()}
+        there = await self._store.revisions(tenant)
+        known = {source: pair[1] for source, pair in there.items()}
         items: list[Item] = []
         for group in _groups(documents):
             check()
@@ -85,7 +89,7 @@ class Ingestion:
                 extractions = await self._extracted(document, check)
                 waiting.append(_Read(document, fingerprint, document.source in known, extractions))
                 known[document.source] = fingerprint
-            items += await self._stored(waiting, check)
+            items += await self._stored(tenant, waiting, check)
             if progress is not None:
                 await progress(len(items))
         places = {item.source: item for item in items}
@@ -109,11 +113,14 @@ class Ingestion:
             tasks = [group.create_task(one(passage)) for passage in document.passages]
         return [task.result() for task in tasks]
 
-    async def _stored(self, waiting: list[_Read], check: Callable[[], None]) -> list[Item]:
+    async def _stored(
+        self, tenant: str, waiting: list[_Read], check: Callable[[], None]
+    ) -> list[Item]:
         if not waiting:
             return []
         spellings = _spellings(each for read in waiting for each in read.extractions)
-        records = {each.key: each for each in await self._store.entities(sorted(spellings))}
+        there = await self._store.entities(tenant, sorted(spellings))
+        records = {each.key: each for each in there}
         texts = {key: name for key, name in spellings.items() if key not in records}
         wanted = dict.fromkeys(text for read in waiting for text in _texts(read))
         wanted.update(dict.fromkeys(texts.values()))
@@ -127,7 +134,7 @@ class Ingestion:
             check()
             part = _part(read, vectors)
             mentioned = {each.key for stored in part.passages for each in stored.mentions}
-            await self._store.put(part, {key: records[key] for key in mentioned})
+            await self._store.put(tenant, part, {key: records[key] for key in mentioned})
             items.append(
                 Item(
                     source=part.source,

@@ -37,8 +37,8 @@ class Search:
         self._tracer = tracer
         self._record_content = record_content
 
-    async def search(self, request: GraphSearchRequest) -> GraphSearchResult:
-        """The passages for a question, best first.
+    async def search(self, tenant: str, request: GraphSearchRequest) -> GraphSearchResult:
+        """The passages of a tenant for a question, best first.
 
         Raises:
             FaultError: The embedding model or the store failed.
@@ -51,7 +51,7 @@ class Search:
             names.GEN_AI_RETRIEVAL_QUERY: request.query if self._record_content else None,
         }
         with self._tracer.span(names.retrieval(DATA_SOURCE), SpanKind.CLIENT, attributes) as span:
-            graph = await self._atlas.current()
+            graph = await self._atlas.current(tenant)
             (vector,) = await self._embedder.embed_queries([request.query])
             if graph.passages and graph.passage_vectors.shape[1] != len(vector):
                 raise FaultError.of(

@@ -10,6 +10,7 @@ from pydantic_settings import SettingsConfigDict
 
 from motet.models import choose
 from motet.settings import ServiceSettings, Settings
+from motet_graph.atlas import MAPS
 from motet_graph.ranking import Weights
 
 __all__ = ["GraphSettings"]
@@ -50,6 +51,9 @@ class GraphSettings(ServiceSettings):
     """The share of PageRank that follows an edge; the rest returns to where the search set out."""
     refresh_s: float = Field(default=2, ge=0)
     """Seconds after which a search looks whether another process has changed the graph."""
+    maps: int = Field(default=MAPS, ge=1, le=10_000)
+    """Tenants whose graphs are in memory at once; the one used longest ago makes room, and is read
+    again when it is next asked for."""
 
     @field_validator("dir")
     @classmethod

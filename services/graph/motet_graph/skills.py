@@ -1,4 +1,7 @@
-"""The skills of the graph: each hands its request to the module that does it."""
+"""The skills of the graph: each hands its request to the module that does it.
+
+Whose graph it is, is the tenant of the call's principal, which no request can name.
+"""
 
 from __future__ import annotations
 
@@ -74,31 +77,35 @@ def _declare_lookups(agent: Agent) -> None:
     # Not planned with: beside the retriever's search, a planner would have to guess between them.
     @agent.skill("search", SEARCH, examples=SEARCH_EXAMPLES, plannable=False, typical_s=0.1)
     async def search(
-        request: GraphSearchRequest, _call: Call, searching: Annotated[Search, Context("search")]
+        request: GraphSearchRequest, call: Call, searching: Annotated[Search, Context("search")]
     ) -> GraphSearchResult:
-        return await searching.search(request)
+        return await searching.search(call.principal.tenant, request)
 
     @agent.skill("entity", ENTITY, examples=ENTITY_EXAMPLES, plannable=False, typical_s=0.05)
-    async def entity(request: EntityRequest, _call: Call, atlas: ShownAtlas) -> EntityResult:
-        return lookups.entity(await atlas.current(), request)
+    async def entity(request: EntityRequest, call: Call, atlas: ShownAtlas) -> EntityResult:
+        return lookups.entity(await atlas.current(call.principal.tenant), request)
 
     @agent.skill("paths", PATHS, examples=PATHS_EXAMPLES, typical_s=0.05)
-    async def paths(request: PathsRequest, _call: Call, atlas: ShownAtlas) -> PathsResult:
-        return lookups.paths(await atlas.current(), request)
+    async def paths(request: PathsRequest, call: Call, atlas: ShownAtlas) -> PathsResult:
+        return lookups.paths(await atlas.current(call.principal.tenant), request)
 
 
 def _declare_upkeep(agent: Agent) -> None:
     @agent.skill("neighbourhood", "Lists what is stated around an entity.", plannable=False)
     async def neighbourhood(
-        request: NeighbourhoodRequest, _call: Call, atlas: ShownAtlas
+        request: NeighbourhoodRequest, call: Call, atlas: ShownAtlas
     ) -> NeighbourhoodResult:
-        return lookups.neighbourhood(await atlas.current(), request)
+        return lookups.neighbourhood(await atlas.current(call.principal.tenant), request)
 
-    @agent.skill("query", "Answers a query in Cypher that only reads.", plannable=False)
+    @agent.skill(
+        "query",
+        "Answers a query in Cypher that only reads, where the graph has one tenant.",
+        plannable=False,
+    )
     async def query(
-        request: GraphQueryRequest, _call: Call, store: Annotated[GraphStore, Context()]
+        request: GraphQueryRequest, call: Call, store: Annotated[GraphStore, Context()]
     ) -> GraphQueryResult:
-        return await ask(store, request)
+        return await ask(store, call.principal.tenant, request)
 
     @agent.skill(
         "ingest",
@@ -118,9 +125,11 @@ def _declare_upkeep(agent: Agent) -> None:
             await call.event(f"{done} of {total} documents read", done=done, total=total)
 
         try:
-            return await ingestion.ingest(request.documents, check=call.check, progress=progress)
+            return await ingestion.ingest(
+                call.principal.tenant, request.documents, check=call.check, progress=progress
+            )
         finally:
-            atlas.changed()
+            atlas.changed(call.principal.tenant)
 
     @agent.skill(
         "forget",
@@ -130,14 +139,14 @@ def _declare_upkeep(agent: Agent) -> None:
     )
     async def forget(
         request: ForgetRequest,
-        _call: Call,
+        call: Call,
         store: Annotated[GraphStore, Context()],
         atlas: ShownAtlas,
     ) -> ForgetResult:
         try:
-            deleted = await store.delete(request.sources)
+            deleted = await store.delete(call.principal.tenant, request.sources)
         finally:
-            atlas.changed()
+            atlas.changed(call.principal.tenant)
         return ForgetResult(
             items=tuple(
                 ForgetResult.Item(

@@ -14,12 +14,15 @@ Invariants:
 - Where there is a knowledge graph, a document is handed to it before it is stored here, so that one
   which is found unchanged is known to both. One that the graph refused is stored all the same, and
   handed over again when it is next ingested.
+- The graph knows no labels, so it has no document with labels: it is told to forget one instead,
+  also one that is not stored here because the version there is hidden from the principal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from typing import Protocol
 
 import numpy as np
 
@@ -47,14 +50,9 @@ from motet_retriever.parsing import Bounds, Parsing
 from motet_retriever.stores.port import HiddenError, PassageStore, Vector
 from motet_retriever.worker import Worker
 
-__all__ = ["Connect", "Ingestion"]
+__all__ = ["Graph", "Ingestion"]
 
 Item = IngestResult.Item
-
-Connect = Callable[[Sequence[PreparedDocument]], Awaitable[None]]
-
-CONNECTED = "+graph"
-"""Ends the fingerprint of a document that the knowledge graph has too, or will never take."""
 
 NOT_TAKEN = "The knowledge graph has not taken it"
 
@@ -62,8 +60,28 @@ GRAPH_PASSAGES = 10_000
 GRAPH_CHARACTERS = 20_000
 """How much the knowledge graph takes of a document, and of a passage."""
 
+CONNECTED = "+graph.2"
+"""Ends the fingerprint of a document that the knowledge graph was told of. Another one hands each
+document over when it is next ingested: of the first, the graph kept no tenants apart."""
+
 GROUP = 128
 """Passages that are embedded together, where that many are waiting."""
+
+
+class Graph(Protocol):
+    """The knowledge graph of the principal's tenant.
+
+    `place` is that of the first document in the request: a request that names a source twice
+    hands it over twice.
+    """
+
+    async def take(self, place: int, documents: Sequence[PreparedDocument]) -> None:
+        """Has it know documents."""
+        ...
+
+    async def forget(self, place: int, documents: Sequence[PreparedDocument]) -> None:
+        """Has it know nothing of documents, whichever version it has."""
+        ...
 
 
 class Ingestion:
@@ -97,7 +115,7 @@ class Ingestion:
         documents: Sequence[Document],
         sources: Sources,
         *,
-        connect: Connect | None = None,
+        graph: Graph | None = None,
         check: Callable[[], None] = lambda: None,
         progress: Callable[[int], Awaitable[None]] | None = None,
     ) -> IngestResult:
@@ -107,7 +125,7 @@ class Ingestion:
             principal: On whose behalf; the documents become its tenant's.
             documents: What to store.
             sources: Where their content is had.
-            connect: Hands documents to the knowledge graph; None where there is none.
+            graph: What else is told of the documents; None where there is none.
             check: Called now and then; raises to stop.
             progress: Told the number of documents that are done, when it has grown.
 
@@ -115,7 +133,7 @@ class Ingestion:
             FaultError: From the embedding model, the object store, or `check`.
         """
         known = await self._store.find(principal, [each.source for each in documents])
-        run = _Run(principal, known, connect)
+        run = _Run(principal, known, graph)
         for document in documents:
             check()
             if run.is_waiting(document.source):  # the earlier one of the same source comes first
@@ -189,7 +207,7 @@ class Ingestion:
             try:
                 await self._store.put(run.principal, prepared.info, entries)
             except HiddenError:
-                run.was_hidden(place, prepared.info.source)
+                await run.was_hidden(place, prepared)
             else:
                 run.was_stored(place, prepared.info)
             first = last
@@ -206,13 +224,13 @@ class _Run:
     """One request under way."""
 
     def __init__(
-        self, principal: Principal, known: dict[str, DocumentInfo], connect: Connect | None
+        self, principal: Principal, known: dict[str, DocumentInfo], graph: Graph | None
     ) -> None:
         self.principal = principal
         self.known = known
-        self._connect = connect
-        self._refused: dict[int, str] = {}
-        """Why the graph did not take some of the documents that are stored next, by place."""
+        self._graph = graph
+        self._too_large: set[int] = set()
+        """Places of documents that are stored next and that no graph takes."""
         self.items: list[Item | None] = []
         """In the order of the request; None is waiting."""
         self.waiting: list[tuple[int, PreparedDocument]] = []
@@ -232,38 +250,47 @@ class _Run:
         """Whether a version is stored, and in the graph where there is one."""
         wanted = version + CONNECTED
         return known.failure is None and (
-            known.fingerprint == wanted or (self._connect is None and known.fingerprint == version)
+            known.fingerprint == wanted or (self._graph is None and known.fingerprint == version)
         )
 
     async def connected(
         self, waiting: list[tuple[int, PreparedDocument]]
     ) -> list[tuple[int, PreparedDocument]]:
-        """Hands what waits to the graph, and notes in its fingerprint that the graph has it."""
-        self._refused = {}
-        fitting = [place for place, prepared in waiting if _fits_graph(prepared)]
-        if self._connect is None or not waiting:
+        """Tells the graph of what waits, and notes in its fingerprint that the graph knows."""
+        self._too_large = set()
+        if self._graph is None:
             return waiting
-        refused = dict.fromkeys((place for place, _ in waiting), "it is too large for it.")
-        if fitting:
-            try:
-                await self._connect([each for place, each in waiting if place in fitting])
-            except FaultError as error:
-                if error.fault.type in ENDING:
-                    raise
-                refused.update(dict.fromkeys(fitting, error.fault.message))
-            else:
-                for place in fitting:
-                    del refused[place]
-        self._refused = {place: f"{NOT_TAKEN}: {why}" for place, why in refused.items()}
-        return [
-            (
-                place,
-                prepared.refused(self._refused[place])
-                if place in refused and place in fitting
-                else prepared.versioned(CONNECTED),
-            )
-            for place, prepared in waiting
-        ]
+        self._too_large = {
+            place for place, each in waiting if not (each.info.labels or _fits_graph(each))
+        }
+        # Neither what is to be hidden nor what does not fit may stay there as it was before.
+        labelled = {place for place, each in waiting if each.info.labels}
+        out = [each for each in waiting if each[0] in labelled | self._too_large]
+        others = [each for each in waiting if each[0] not in labelled | self._too_large]
+        told = await self._told(out, self._graph.forget, "The knowledge graph has not forgotten it")
+        told += await self._told(others, self._graph.take, NOT_TAKEN)
+        return sorted(told, key=lambda each: each[0])
+
+    async def _told(
+        self,
+        waiting: list[tuple[int, PreparedDocument]],
+        tell: Callable[[int, Sequence[PreparedDocument]], Awaitable[None]],
+        what: str,
+    ) -> list[tuple[int, PreparedDocument]]:
+        if not waiting:
+            return []
+        try:
+            await tell(waiting[0][0], [prepared for _, prepared in waiting])
+        except FaultError as error:
+            if error.fault.type in ENDING:
+                raise
+            reason = f"{what}: {error.fault.message}"
+            return [(place, prepared.refused(reason)) for place, prepared in waiting]
+        return [(place, prepared.versioned(CONNECTED)) for place, prepared in waiting]
+
+    def _note(self, place: int) -> str | None:
+        """What is to be said of a document that is stored without a failure."""
+        return f"{NOT_TAKEN}: it is too large for it." if place in self._too_large else None
 
     def is_waiting(self, source: str) -> bool:
         return any(prepared.info.source == source for _, prepared in self.waiting)
@@ -272,7 +299,10 @@ class _Run:
         self.touched = True
         self.items.append(Item(source=source, status="failed", passages=0, reason=reason))
 
-    def was_hidden(self, place: int, source: str) -> None:
+    async def was_hidden(self, place: int, prepared: PreparedDocument) -> None:
+        if self._graph is not None and not prepared.info.labels:
+            await self._graph.forget(place, [prepared])
+        source = prepared.info.source
         reason = "There is a document of this source that you may not see, so not replace."
         self.items[place] = Item(source=source, status="failed", passages=0, reason=reason)
 
@@ -284,7 +314,7 @@ class _Run:
             source=info.source,
             status="replaced" if self._was_findable(info.source) else "added",
             passages=info.passages,
-            reason=self._refused.get(place),
+            reason=info.failure.reason if info.failure else self._note(place),
         )
         self.known[info.source] = info
         self.touched = True

@@ -2,10 +2,12 @@
 
 A recording is transcribed by the speech agent; what was cut goes to the knowledge graph. Both are
 met over the bus only, and both may be missing: then recordings are refused and there is no graph.
+Both work for the principal of the call, so the graph for its tenant.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 from motet.agent import Call
@@ -22,9 +24,9 @@ from motet.messages import (
     Transcript,
 )
 from motet_retriever.documents import PreparedDocument, Sources
-from motet_retriever.ingestion import Connect
+from motet_retriever.ingestion import Graph
 
-__all__ = ["connect", "forget", "sources"]
+__all__ = ["forget", "graph", "sources"]
 
 TRANSCRIBE = "speech.transcribe"
 CONNECT = "graph.ingest"
@@ -41,22 +43,42 @@ def sources(call: Call) -> Sources:
     return Sources(call.blobs.get, transcribe if _lives(call, TRANSCRIBE) else None)
 
 
-def connect(call: Call) -> Connect | None:
-    """Hands documents to the knowledge graph; None where none lives."""
-    if not _lives(call, CONNECT):
-        return None
+def graph(call: Call) -> Graph | None:
+    """The knowledge graph, where one lives."""
+    return _Graph(call) if _lives(call, CONNECT) else None
 
-    async def hand_over(documents: Sequence[PreparedDocument]) -> None:
+
+class _Graph:
+    """The knowledge graph, as one call for ingestion speaks with it."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    async def take(self, place: int, documents: Sequence[PreparedDocument]) -> None:
         request = GraphIngestRequest(
             documents=tuple(
                 GraphDocument(source=each.info.source, passages=tuple(map(_passage, each.passages)))
                 for each in documents
             )
         )
-        step = f"connect {documents[0].info.source} {documents[0].info.fingerprint}"
-        await call.delegate(CONNECT, request, GraphIngestResult, step=step)
+        step = _step("connect", place, documents)
+        await self._call.delegate(CONNECT, request, GraphIngestResult, step=step)
 
-    return hand_over
+    async def forget(self, place: int, documents: Sequence[PreparedDocument]) -> None:
+        request = ForgetRequest(sources=tuple(each.info.source for each in documents))
+        step = _step("forget", place, documents)
+        await self._call.delegate(FORGET, request, ForgetResult, step=step)
+
+
+def _step(what: str, place: int, documents: Sequence[PreparedDocument]) -> str:
+    """Names a step, the same when the call is delivered again.
+
+    With the place, as a source that a request names three times may be taken, forgotten and taken;
+    with all the versions, as what comes along with the first depends on what was stored before.
+    """
+    versions = "\n".join(f"{each.info.source} {each.info.fingerprint}" for each in documents)
+    digest = hashlib.sha256(versions.encode()).hexdigest()[:16]
+    return f"{what} {place} {documents[0].info.source} {digest}"
 
 
 async def forget(call: Call, documents: Sequence[str]) -> None:

@@ -74,7 +74,7 @@ def declare(agent: Agent) -> None:
             call.principal,
             request.documents,
             neighbours.sources(call),
-            connect=neighbours.connect(call),
+            graph=neighbours.graph(call),
             check=call.check,
             progress=progress,
         )

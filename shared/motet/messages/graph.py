@@ -2,7 +2,7 @@
 
 Passages travel as the retriever's own type, so that what the graph finds is cited like what a
 search finds. An entity is known by its canonical name; a statement always says which passages
-state it.
+state it. Nothing here names a tenant: each skill works within that of the call's principal.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class GraphDocument(Value):
     """A document by its passages."""
 
     source: str = Field(min_length=1, max_length=1024)
-    """Where it comes from; identifies it: the same source replaces."""
+    """Where it comes from; identifies it in its tenant: the same source replaces."""
     passages: tuple[GraphPassage, ...] = Field(max_length=10_000)
     """All of them."""
 
@@ -232,7 +232,7 @@ class GraphSearchResult(Message):
 
 
 class GraphQueryRequest(Message):
-    """Asks the graph in Cypher. Only what reads is accepted."""
+    """Asks the graph in Cypher. Only what reads is accepted, and only of a graph of one tenant."""
 
     cypher: str = Field(min_length=1, max_length=4000)
     """One statement over the labels Document, Passage and Entity."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from motet_graph.statements import DocumentPart
 from motet_graph.stores.port import EntityRecord, GraphStore, Rows
 
 DIMENSION = 64
+TENANT = "red"
+"""Whose the graph is in tests of one tenant."""
 
 
 class WordEmbedder:
@@ -40,29 +43,36 @@ def _of_word(word: str) -> np.ndarray[Any, Any]:
 
 
 class MemoryStore(GraphStore):
-    """Keeps what was put as it is."""
+    """Keeps what was put as it is, by tenant."""
 
     def __init__(self) -> None:
-        self.parts: dict[str, DocumentPart] = {}
-        self.records: dict[str, EntityRecord] = {}
+        self.parts: defaultdict[str, dict[str, DocumentPart]] = defaultdict(dict)
+        self.records: defaultdict[str, dict[str, EntityRecord]] = defaultdict(dict)
         self.loaded: list[str] = []
 
-    async def put(self, part: DocumentPart, entities: Mapping[str, EntityRecord]) -> None:
-        self.parts[part.source] = part
-        self.records |= entities
+    async def put(
+        self, tenant: str, part: DocumentPart, entities: Mapping[str, EntityRecord]
+    ) -> None:
+        self.parts[tenant][part.source] = part
+        self.records[tenant].update(entities)
 
-    async def delete(self, sources: Sequence[str]) -> set[str]:
-        return {source for source in sources if self.parts.pop(source, None)}
+    async def delete(self, tenant: str, sources: Sequence[str]) -> set[str]:
+        return {source for source in sources if self.parts[tenant].pop(source, None)}
 
-    async def revisions(self) -> dict[str, tuple[str, str]]:
-        return {key: (part.revision, part.fingerprint) for key, part in self.parts.items()}
+    async def revisions(self, tenant: str) -> dict[str, tuple[str, str]]:
+        return {key: (part.revision, part.fingerprint) for key, part in self.parts[tenant].items()}
 
-    async def load(self, sources: Sequence[str]) -> list[DocumentPart]:
+    async def has_others(self, tenant: str) -> bool:
+        return any(parts for other, parts in self.parts.items() if other != tenant)
+
+    async def load(self, tenant: str, sources: Sequence[str]) -> list[DocumentPart]:
         self.loaded += sources
-        return [self.parts[source] for source in sources if source in self.parts]
+        parts = self.parts[tenant]
+        return [parts[source] for source in sources if source in parts]
 
-    async def entities(self, keys: Sequence[str]) -> list[EntityRecord]:
-        return [self.records[key] for key in keys if key in self.records]
+    async def entities(self, tenant: str, keys: Sequence[str]) -> list[EntityRecord]:
+        records = self.records[tenant]
+        return [records[key] for key in keys if key in records]
 
     async def query(
         self, statement: str, parameters: Mapping[str, Any], *, limit: int, timeout_s: float

@@ -25,7 +25,7 @@ from motet_graph.graph_map import GraphMap
 from motet_graph.ingestion import Ingestion
 from motet_graph.pagerank import Transitions, personalised_pagerank
 from motet_graph.ranking import Weights, rank
-from tests.unit.graph.conftest import MemoryStore, WordEmbedder
+from tests.unit.graph.conftest import TENANT, MemoryStore, WordEmbedder
 
 TOWER = "The Harbour Tower was designed by Ada Brown."
 BROWN = "Ada Brown was born in Oslo."
@@ -54,29 +54,29 @@ def ingestion(store: MemoryStore, embedder: WordEmbedder) -> Ingestion:
 
 @pytest.fixture
 async def graph(store: MemoryStore, ingestion: Ingestion) -> GraphMap:
-    await ingestion.ingest(DOCUMENTS)
-    return await Atlas(store, refresh_s=0).current()
+    await ingestion.ingest(TENANT, DOCUMENTS)
+    return await Atlas(store, refresh_s=0).current(TENANT)
 
 
 async def test_ingesting_again_does_nothing(
     store: MemoryStore, ingestion: Ingestion, embedder: WordEmbedder
 ) -> None:
-    first = await ingestion.ingest(DOCUMENTS)
+    first = await ingestion.ingest(TENANT, DOCUMENTS)
     assert [item.status for item in first.items] == ["added"] * 4
     assert (first.items[0].entities, first.items[0].statements) == (2, 1)
-    revisions, asked = await store.revisions(), len(embedder.asked)
-    again = await ingestion.ingest(DOCUMENTS)
+    revisions, asked = await store.revisions(TENANT), len(embedder.asked)
+    again = await ingestion.ingest(TENANT, DOCUMENTS)
     assert [item.status for item in again.items] == ["unchanged"] * 4
-    assert (await store.revisions(), len(embedder.asked)) == (revisions, asked)
-    changed = await ingestion.ingest([document("Bread", BREAD + " And yeast.")])
+    assert (await store.revisions(TENANT), len(embedder.asked)) == (revisions, asked)
+    changed = await ingestion.ingest(TENANT, [document("Bread", BREAD + " And yeast.")])
     assert [item.status for item in changed.items] == ["replaced"]
 
 
 async def test_of_two_with_one_source_the_later_stays(
     store: MemoryStore, ingestion: Ingestion
 ) -> None:
-    await ingestion.ingest([document("a", "Ada sings."), document("a", "Bo sings.")])
-    assert store.parts["a"].passages[0].passage.text == "Bo sings."
+    await ingestion.ingest(TENANT, [document("a", "Ada sings."), document("a", "Bo sings.")])
+    assert store.parts[TENANT]["a"].passages[0].passage.text == "Bo sings."
 
 
 async def test_the_map_does_not_depend_on_the_order(embedder: WordEmbedder) -> None:
@@ -84,8 +84,8 @@ async def test_the_map_does_not_depend_on_the_order(embedder: WordEmbedder) -> N
     for order in itertools.permutations(DOCUMENTS[:3]):
         store = MemoryStore()
         for each in order:
-            await Ingestion(store, embedder, OfflineExtractor()).ingest([each])
-        maps.append(await Atlas(store, refresh_s=0).current())
+            await Ingestion(store, embedder, OfflineExtractor()).ingest(TENANT, [each])
+        maps.append(await Atlas(store, refresh_s=0).current(TENANT))
     for other in maps[1:]:
         assert other.entities == maps[0].entities
         assert other.facts == maps[0].facts
@@ -94,14 +94,14 @@ async def test_the_map_does_not_depend_on_the_order(embedder: WordEmbedder) -> N
 
 async def test_only_what_changed_is_loaded(store: MemoryStore, ingestion: Ingestion) -> None:
     atlas = Atlas(store, refresh_s=0)
-    await ingestion.ingest(DOCUMENTS)
-    before = await atlas.current()
+    await ingestion.ingest(TENANT, DOCUMENTS)
+    before = await atlas.current(TENANT)
     assert sorted(store.loaded) == ["Ada Brown", "Bread", "Harbour Tower", "Oslo"]
-    assert await atlas.current() is before
+    assert await atlas.current(TENANT) is before
     store.loaded.clear()
-    await ingestion.ingest([document("Bread", "Bread is made by Bo.")])
-    await store.delete(["Oslo"])
-    after = await atlas.current()
+    await ingestion.ingest(TENANT, [document("Bread", "Bread is made by Bo.")])
+    await store.delete(TENANT, ["Oslo"])
+    after = await atlas.current(TENANT)
     assert store.loaded == ["Bread"]
     assert [passage.source for passage in after.passages] == ["Ada Brown", "Bread", "Harbour Tower"]
     assert after.entity("Norway") is None
@@ -120,25 +120,26 @@ async def test_a_search_finds_what_is_two_steps_away(
 
 
 async def test_a_search_of_an_empty_graph(store: MemoryStore) -> None:
-    graph = await Atlas(store, refresh_s=0).current()
+    graph = await Atlas(store, refresh_s=0).current(TENANT)
     assert rank(graph, "Who?", np.zeros(64, np.float32), 3, Weights()).passages == ()
 
 
 async def test_names_of_one_entity_are_one_node(store: MemoryStore, ingestion: Ingestion) -> None:
     await ingestion.ingest(
+        TENANT,
         [
             document("a", "The World Health Organization (WHO) is in Geneva."),
             document("b", "WHO was founded in 1948."),
             document("c", "Tedros leads the World Health Organization."),
-        ]
+        ],
     )
-    graph = await Atlas(store, refresh_s=0).current()
+    graph = await Atlas(store, refresh_s=0).current(TENANT)
     assert graph.entity("WHO") == graph.entity("the World Health Organization")
     found = lookups.entity(graph, EntityRequest(name="who")).entity
     assert (found.name, found.passages) == ("World Health Organization", 3)
     assert "WHO" in found.aliases
-    await store.delete(["a", "c"])
-    after = await Atlas(store, refresh_s=0).current()
+    await store.delete(TENANT, ["a", "c"])
+    after = await Atlas(store, refresh_s=0).current(TENANT)
     assert lookups.entity(after, EntityRequest(name="WHO")).entity.aliases == ()
 
 
@@ -187,8 +188,10 @@ def test_pagerank_sums_to_one_and_stays_near_its_seeds() -> None:
 async def test_a_result_has_a_size(store: MemoryStore) -> None:
     text = "x" * 900
     request = GraphQueryRequest(cypher=f"RETURN '{text}'", limit=1000)
-    found = await ask(store, request)
+    found = await ask(store, TENANT, request)
     assert found.truncated
     assert 0 < len(found.rows) < 1000
     with pytest.raises(FaultError, match="parameters are over"):
-        await ask(store, GraphQueryRequest(cypher="RETURN 1", parameters={"a": "x" * 70_000}))
+        await ask(
+            store, TENANT, GraphQueryRequest(cypher="RETURN 1", parameters={"a": "x" * 70_000})
+        )

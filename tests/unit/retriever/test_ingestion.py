@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 from motet.errors import FaultError
-from motet.messages import ANYBODY, BlobRef, Document, FaultType, Transcript, TranscriptSegment
+from motet.messages import (
+    ANYBODY,
+    BlobRef,
+    Document,
+    FaultType,
+    Principal,
+    Transcript,
+    TranscriptSegment,
+)
 from motet_retriever.chunking import Chunking
 from motet_retriever.documents import PreparedDocument, Sources
 from motet_retriever.ingestion import GROUP, Ingestion
@@ -249,20 +257,29 @@ async def test_a_recording_that_cannot_be_heard(ingestion: Ingestion, retryable:
 
 
 class Graph:
-    """A knowledge graph that notes what it is handed."""
+    """A knowledge graph that notes what it is told."""
 
     def __init__(self, fault: FaultError | None = None) -> None:
-        self.has: list[str] = []
+        self.taken: list[str] = []
+        self.knows: dict[str, str] = {}
+        """Texts by source."""
         self.fault = fault
 
-    async def __call__(self, documents: Sequence[PreparedDocument]) -> None:
+    async def take(self, place: int, documents: Sequence[PreparedDocument]) -> None:
         if self.fault is not None:
             raise self.fault
-        self.has += [each.info.source for each in documents]
+        self.taken += [each.info.source for each in documents]
+        self.knows.update((each.info.source, each.text) for each in documents)
+
+    async def forget(self, place: int, documents: Sequence[PreparedDocument]) -> None:
+        if self.fault is not None:
+            raise self.fault
+        for each in documents:
+            self.knows.pop(each.info.source, None)
 
 
 async def connected(ingestion: Ingestion, graph: Graph | None, **documents: str) -> list[str]:
-    result = await ingestion.ingest(ANYBODY, texts(**documents), Sources(no_blobs), connect=graph)
+    result = await ingestion.ingest(ANYBODY, texts(**documents), Sources(no_blobs), graph=graph)
     return [item.status for item in result.items]
 
 
@@ -273,7 +290,7 @@ async def test_new_documents_are_handed_to_the_graph(ingestion: Ingestion) -> No
         "unchanged",
         "replaced",
     ]
-    assert graph.has == ["a", "b", "b"]
+    assert graph.taken == ["a", "b", "b"]
 
 
 async def test_a_graph_that_comes_later_gets_what_was_there_before(ingestion: Ingestion) -> None:
@@ -281,20 +298,20 @@ async def test_a_graph_that_comes_later_gets_what_was_there_before(ingestion: In
     assert await connected(ingestion, None, a="Apples.") == ["added"]
     assert await connected(ingestion, graph, a="Apples.") == ["replaced"]
     assert await connected(ingestion, None, a="Apples.") == ["unchanged"]
-    assert graph.has == ["a"]
+    assert graph.taken == ["a"]
 
 
 async def test_what_the_graph_refuses_is_stored_and_offered_again(
     ingestion: Ingestion, store: PassageStore
 ) -> None:
     graph = Graph(FaultError.of(FaultType.UNAVAILABLE, "The graph is full."))
-    result = await ingestion.ingest(ANYBODY, texts(a="Apples."), Sources(no_blobs), connect=graph)
+    result = await ingestion.ingest(ANYBODY, texts(a="Apples."), Sources(no_blobs), graph=graph)
     assert [item.status for item in result.items] == ["added"]
     assert "The graph is full." in (result.items[0].reason or "")
     assert await sources_with(store, "apples") == {"a"}
     graph.fault = None
     assert await connected(ingestion, graph, a="Apples.") == ["replaced"]
-    assert graph.has == ["a"]
+    assert graph.taken == ["a"]
 
 
 async def test_what_is_too_large_for_the_graph_is_stored_without_it(
@@ -316,3 +333,61 @@ async def test_a_cancelled_call_stores_nothing(ingestion: Ingestion, store: Pass
     with pytest.raises(FaultError, match="Not wanted"):
         await connected(ingestion, graph, a="Apples.")
     assert await sources_with(store, "apples") == set()
+
+
+STAFF = Principal(access=("staff",))
+
+
+def labelled(text: str, *labels: str) -> Document:
+    return Document(source="a", text=text, labels=labels)
+
+
+async def told(ingestion: Ingestion, graph: Graph, *documents: Document) -> list[str]:
+    result = await ingestion.ingest(STAFF, documents, Sources(no_blobs), graph=graph)
+    return [item.status for item in result.items]
+
+
+async def test_the_graph_has_no_document_with_labels(ingestion: Ingestion) -> None:
+    graph = Graph()
+    other = Document(source="b", text="Bananas.")
+    assert await told(ingestion, graph, labelled("Apples.", "staff"), other) == ["added", "added"]
+    assert graph.knows == {"b": "Bananas."}
+    assert await told(ingestion, graph, labelled("Apples.")) == ["replaced"]
+    assert graph.knows == {"a": "Apples.", "b": "Bananas."}
+    assert await told(ingestion, graph, labelled("Apples.", "staff")) == ["replaced"]
+    assert graph.knows == {"b": "Bananas."}
+    assert await told(ingestion, graph, labelled("Apples.", "staff")) == ["unchanged"]
+
+
+async def test_of_one_source_the_later_decides_whether_the_graph_has_it(
+    ingestion: Ingestion,
+) -> None:
+    graph = Graph()
+    open_, closed = labelled("Apples."), labelled("Apples.", "staff")
+    await told(ingestion, graph, closed, open_, closed)
+    assert graph.knows == {}
+    await told(ingestion, graph, open_, closed, open_)
+    assert graph.knows == {"a": "Apples."}
+
+
+async def test_what_the_graph_has_not_forgotten_is_said_and_forgotten_later(
+    ingestion: Ingestion, store: PassageStore
+) -> None:
+    graph = Graph()
+    await told(ingestion, graph, labelled("Apples."))
+    graph.fault = FaultError.of(FaultType.UNAVAILABLE, "It sleeps.")
+    closed = labelled("Apples.", "staff")
+    result = await ingestion.ingest(STAFF, [closed], Sources(no_blobs), graph=graph)
+    assert result.items[0].reason == "The knowledge graph has not forgotten it: It sleeps."
+    assert await sources_with(store, "apples") == set()  # hidden from others all the same
+    graph.fault = None
+    assert await told(ingestion, graph, closed) == ["replaced"]
+    assert graph.knows == {}
+
+
+async def test_what_may_not_be_stored_does_not_stay_in_the_graph(ingestion: Ingestion) -> None:
+    graph = Graph()
+    await told(ingestion, graph, labelled("Apples.", "staff"))
+    result = await ingestion.ingest(ANYBODY, [labelled("Pears.")], Sources(no_blobs), graph=graph)
+    assert result.items[0].status == "failed"
+    assert graph.knows == {}

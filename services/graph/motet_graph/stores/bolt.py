@@ -92,6 +92,7 @@ class BoltStore(GraphStore):
                 store.dialect = _dialect(str(info.agent))
                 for statement in store.dialect.schema:
                     await driver.execute_query(statement, database_=database)  # type: ignore[arg-type]  # a constant
+                old = await driver.execute_query(cypher.OLD, database_=database)
                 if reader:
                     await own.execute_query("RETURN 1", database_=database)
         except (DriverError, Neo4jError, OSError, TimeoutError) as error:
@@ -101,6 +102,14 @@ class BoltStore(GraphStore):
                 "neo4j`), set MOTET_GRAPH_URL, MOTET_GRAPH_USER, MOTET_GRAPH_PASSWORD and "
                 "MOTET_GRAPH_DATABASE to one that runs, or leave the URL out for the embedded one."
             ) from None
+        if old.records:
+            await store.close()
+            raise SetupError(
+                f"The graph on {url} is of an earlier version, which did not keep tenants apart. "
+                "Remove the folder MOTET_GRAPH_DIR of the embedded server (by default `graph` in "
+                "MOTET_DATA_DIR), or everything in the database of another (`MATCH (n) DETACH "
+                "DELETE n`), and ingest the documents again."
+            )
         if not (store.dialect.enforces_access_mode or reader):
             await store.close()
             raise SetupError(
@@ -111,13 +120,19 @@ class BoltStore(GraphStore):
             store._turn = _turn(url)
         return store
 
-    async def put(self, part: DocumentPart, entities: Mapping[str, EntityRecord]) -> None:
+    async def put(
+        self, tenant: str, part: DocumentPart, entities: Mapping[str, EntityRecord]
+    ) -> None:
         """See `GraphStore.put`."""
-        rows = cypher.rows_of(part)
+        rows = cypher.rows_of(tenant, part)
+        (document,) = cypher.ids_of(tenant, [part.source])
+        records = sorted(entities.values())
         # Every transaction touches entities in one order, so that two never wait for each other.
         nodes = [
-            {"key": each.key, "name": each.name, "vector": cypher.packed(each.vector)}
-            for each in sorted(entities.values())
+            {"id": id, "key": each.key, "name": each.name, "vector": cypher.packed(each.vector)}
+            for id, each in zip(  # noqa: A001 - what it is
+                cypher.ids_of(tenant, (each.key for each in records)), records, strict=True
+            )
         ]
 
         async def work(tx: AsyncManagedTransaction) -> None:
@@ -125,62 +140,77 @@ class BoltStore(GraphStore):
             await _ran(
                 tx,
                 cypher.PUT_DOCUMENT,
+                id=document,
+                tenant=tenant,
                 source=part.source,
                 fingerprint=part.fingerprint,
                 revision=part.revision,
             )
-            known = await _removed(tx, [part.source])
-            await _ran(tx, cypher.PUT_ENTITIES, rows=nodes)
+            known = await _removed(tx, [document])
+            await _ran(tx, cypher.PUT_ENTITIES, tenant=tenant, rows=nodes)
             for statement, batch in rows.items():
                 if batch:
-                    await _ran(tx, statement, source=part.source, rows=batch)
+                    await _ran(
+                        tx,
+                        statement,
+                        document=document,
+                        tenant=tenant,
+                        source=part.source,
+                        rows=batch,
+                    )
             if known:
-                await _ran(tx, cypher.FORGET_ENTITIES, keys=known)
+                await _ran(tx, cypher.FORGET_ENTITIES, ids=known)
 
         await self._write(work)
 
-    async def delete(self, sources: Sequence[str]) -> set[str]:
+    async def delete(self, tenant: str, sources: Sequence[str]) -> set[str]:
         """See `GraphStore.delete`."""
 
         async def work(tx: AsyncManagedTransaction) -> set[str]:
-            result = await tx.run(cypher.WHICH, sources=list(sources))
+            result = await tx.run(cypher.WHICH, ids=cypher.ids_of(tenant, sources))
             there = {record["source"] async for record in result}
             if there:
-                keys = await _removed(tx, sorted(there))
-                await _ran(tx, cypher.REMOVE_DOCUMENTS, sources=sorted(there))
-                await _ran(tx, cypher.FORGET_ENTITIES, keys=keys)
+                documents = cypher.ids_of(tenant, sorted(there))
+                entities = await _removed(tx, documents)
+                await _ran(tx, cypher.REMOVE_DOCUMENTS, ids=documents)
+                await _ran(tx, cypher.FORGET_ENTITIES, ids=entities)
             return there
 
         return await self._write(work)
 
-    async def revisions(self) -> dict[str, tuple[str, str]]:
+    async def revisions(self, tenant: str) -> dict[str, tuple[str, str]]:
         """See `GraphStore.revisions`."""
-        records = await self._read(cypher.REVISIONS)
+        records = await self._read(cypher.REVISIONS, tenant=tenant)
         return {each["source"]: (each["revision"], each["fingerprint"]) for each in records}
 
-    async def load(self, sources: Sequence[str]) -> list[DocumentPart]:
+    async def has_others(self, tenant: str) -> bool:
+        """See `GraphStore.has_others`."""
+        return bool(await self._read(cypher.OTHERS, tenant=tenant))
+
+    async def load(self, tenant: str, sources: Sequence[str]) -> list[DocumentPart]:
         """See `GraphStore.load`."""
         found: list[list[neo4j.Record]] = [[] for _ in cypher.LOAD]
         scanned = cypher.SCAN if len(sources) > SCANNED_FROM else ()
         anchored = cypher.LOAD[: len(cypher.LOAD) - len(scanned)]
         for first in range(0, len(sources), LOADED_AT_ONCE):
-            wanted = list(sources[first : first + LOADED_AT_ONCE])
+            wanted = cypher.ids_of(tenant, sources[first : first + LOADED_AT_ONCE])
             for rows, statement in zip(found, anchored, strict=False):
-                rows.extend(await self._read(statement, sources=wanted))
+                rows.extend(await self._read(statement, ids=wanted))
         chosen = set(sources)
         for rows, statement in zip(found[len(anchored) :], scanned, strict=True):
-            every = await self._read(statement)
+            every = await self._read(statement, tenant=tenant)
             rows.extend(each for each in every if each["source"] in chosen)
         documents, passages, mentions, statements, aliases = found
         return await asyncio.to_thread(
             cypher.parts_of, documents, passages, mentions, statements, aliases
         )
 
-    async def entities(self, keys: Sequence[str]) -> list[EntityRecord]:
+    async def entities(self, tenant: str, keys: Sequence[str]) -> list[EntityRecord]:
         """See `GraphStore.entities`."""
         found: list[EntityRecord] = []
         for first in range(0, len(keys), 5000):
-            records = await self._read(cypher.ENTITIES, keys=list(keys[first : first + 5000]))
+            wanted = cypher.ids_of(tenant, keys[first : first + 5000])
+            records = await self._read(cypher.ENTITIES, ids=wanted)
             found += [
                 EntityRecord(each["key"], each["name"], cypher.unpacked(each["vector"]))
                 for each in records
@@ -300,14 +330,14 @@ async def _ran(tx: AsyncManagedTransaction, statement: str, **parameters: Any) -
     await result.consume()
 
 
-async def _removed(tx: AsyncManagedTransaction, sources: list[str]) -> list[str]:
-    """Removes what documents have; returns the keys of the entities that they mentioned."""
-    result = await tx.run(cypher.FIND, sources=sources)
+async def _removed(tx: AsyncManagedTransaction, documents: list[str]) -> list[str]:
+    """Removes what documents have; returns the ids of the entities that they mentioned."""
+    result = await tx.run(cypher.FIND, ids=documents)
     found = await result.single(strict=True)
     if found["passages"]:
         for statement in cypher.REMOVE:
-            await _ran(tx, statement, sources=sources)
-    return list(found["keys"])
+            await _ran(tx, statement, ids=documents)
+    return list(found["entities"])
 
 
 def _said(error: BaseException) -> str:

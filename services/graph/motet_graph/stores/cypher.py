@@ -1,7 +1,8 @@
 """The Cypher that the store is made of: the same for every server.
 
 Statements of a document are reached through its passages and what they mention, so that no index
-on relations is needed.
+on relations is needed. Nodes are found by an id that begins with their tenant; a tenant has no line
+feed, so no two tenants have an id in common.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ __all__ = [
     "FIND",
     "FORGET_ENTITIES",
     "LOAD",
+    "OLD",
+    "OTHERS",
     "PUT_DOCUMENT",
     "PUT_ENTITIES",
     "REMOVE",
@@ -28,6 +31,7 @@ __all__ = [
     "REVISIONS",
     "SCAN",
     "WHICH",
+    "ids_of",
     "packed",
     "parts_of",
     "rows_of",
@@ -37,95 +41,97 @@ __all__ = [
 Row = Mapping[str, Any]
 
 REVISIONS = (
-    "MATCH (d:Document) "
+    "MATCH (d:Document) WHERE d.tenant = $tenant "
     "RETURN d.source AS source, d.revision AS revision, d.fingerprint AS fingerprint"
 )
-WHICH = "UNWIND $sources AS source MATCH (d:Document {source: source}) RETURN d.source AS source"
+OTHERS = "MATCH (d:Document) WHERE d.tenant <> $tenant RETURN d.tenant AS tenant LIMIT 1"
+"""A row where another tenant has a document, and so anything."""
+OLD = "MATCH (d:Document) WHERE d.tenant IS NULL RETURN d.source AS source LIMIT 1"
+"""A row where an earlier version, which knew no tenants, has stored a document."""
+WHICH = "UNWIND $ids AS id MATCH (d:Document {id: id}) RETURN d.source AS source"
 
 FIND = (
-    "UNWIND $sources AS source MATCH (d:Document {source: source})-[:HAS]->(p:Passage) "
+    "UNWIND $ids AS id MATCH (d:Document {id: id})-[:HAS]->(p:Passage) "
     "OPTIONAL MATCH (p)-[:MENTIONS]->(e:Entity) "
-    "RETURN collect(DISTINCT e.key) AS keys, count(p) AS passages"
+    "RETURN collect(DISTINCT e.id) AS entities, count(p) AS passages"
 )
-"""Keys of the entities that documents mention, and more than 0 where there is anything of them."""
+"""Ids of the entities that documents mention, and more than 0 where there is anything of them."""
 
 PUT_ENTITIES = (
-    "UNWIND $rows AS row MERGE (e:Entity {key: row.key}) "
-    "ON CREATE SET e.name = row.name, e.vector = row.vector"
+    "UNWIND $rows AS row MERGE (e:Entity {id: row.id}) "
+    "ON CREATE SET e.tenant = $tenant, e.key = row.key, e.name = row.name, e.vector = row.vector"
 )
 PUT_DOCUMENT = (
-    "MERGE (d:Document {source: $source}) SET d.fingerprint = $fingerprint, d.revision = $revision"
+    "MERGE (d:Document {id: $id}) SET d.tenant = $tenant, d.source = $source, "
+    "d.fingerprint = $fingerprint, d.revision = $revision"
 )
 _PUT_PASSAGES = (
-    "MATCH (d:Document {source: $source}) UNWIND $rows AS row "
-    "MERGE (p:Passage {key: row.key}) SET p.id = row.id, p.source = $source, "
+    "MATCH (d:Document {id: $document}) UNWIND $rows AS row "
+    "MERGE (p:Passage {key: row.key}) SET p.id = row.id, p.tenant = $tenant, p.source = $source, "
     "p.title = row.title, p.text = row.text, p.position = row.position, "
     "p.detail = row.detail, p.vector = row.vector "
     "MERGE (d)-[:HAS]->(p)"
 )
 _PUT_MENTIONS = (
-    "UNWIND $rows AS row MATCH (p:Passage {key: row.passage}) MATCH (e:Entity {key: row.key}) "
+    "UNWIND $rows AS row MATCH (p:Passage {key: row.passage}) MATCH (e:Entity {id: row.entity}) "
     "MERGE (p)-[m:MENTIONS {name: row.name}]->(e)"
 )
 _PUT_STATEMENTS = (
-    "UNWIND $rows AS row MATCH (s:Entity {key: row.subject}) MATCH (o:Entity {key: row.object}) "
+    "UNWIND $rows AS row MATCH (s:Entity {id: row.subject}) MATCH (o:Entity {id: row.object}) "
     "MERGE (s)-[r:RELATES {passage: row.passage, predicate: row.predicate}]->(o) "
     "SET r.source = $source, r.vector = row.vector"
 )
 _PUT_ALIASES = (
-    "UNWIND $rows AS row MATCH (s:Entity {key: row.one}) MATCH (o:Entity {key: row.other}) "
+    "UNWIND $rows AS row MATCH (s:Entity {id: row.one}) MATCH (o:Entity {id: row.other}) "
     "MERGE (s)-[r:SAME_AS {passage: row.passage}]->(o) SET r.source = $source"
 )
 
 REMOVE = (
     (
-        "UNWIND $sources AS source "
-        "MATCH (d:Document {source: source})-[:HAS]->(p:Passage)-[:MENTIONS]->(e:Entity)"
+        "UNWIND $ids AS id "
+        "MATCH (d:Document {id: id})-[:HAS]->(p:Passage)-[:MENTIONS]->(e:Entity)"
         "-[r:RELATES]->() WHERE r.passage = p.key DELETE r"
     ),
     (
-        "UNWIND $sources AS source "
-        "MATCH (d:Document {source: source})-[:HAS]->(p:Passage)-[:MENTIONS]->(e:Entity)"
+        "UNWIND $ids AS id "
+        "MATCH (d:Document {id: id})-[:HAS]->(p:Passage)-[:MENTIONS]->(e:Entity)"
         "-[r:SAME_AS]->() WHERE r.passage = p.key DELETE r"
     ),
-    (
-        "UNWIND $sources AS source MATCH (d:Document {source: source})-[:HAS]->(p:Passage) "
-        "DETACH DELETE p"
-    ),
+    ("UNWIND $ids AS id MATCH (d:Document {id: id})-[:HAS]->(p:Passage) DETACH DELETE p"),
 )
 """Removes what documents have, all but their entities."""
 
-REMOVE_DOCUMENTS = "UNWIND $sources AS source MATCH (d:Document {source: source}) DETACH DELETE d"
+REMOVE_DOCUMENTS = "UNWIND $ids AS id MATCH (d:Document {id: id}) DETACH DELETE d"
 
-FORGET_ENTITIES = "UNWIND $keys AS key MATCH (e:Entity {key: key}) WHERE NOT (e)--() DELETE e"
+FORGET_ENTITIES = "UNWIND $ids AS id MATCH (e:Entity {id: id}) WHERE NOT (e)--() DELETE e"
 """Removes those of the entities that nothing mentions. It does not detach: what another
 transaction has just begun to mention makes this one fail and try again."""
 
 LOAD = (
     (
-        "UNWIND $sources AS source MATCH (d:Document {source: source}) "
+        "UNWIND $ids AS id MATCH (d:Document {id: id}) "
         "RETURN d.source AS source, d.revision AS revision, d.fingerprint AS fingerprint"
     ),
     (
-        "UNWIND $sources AS source MATCH (d:Document {source: source})-[:HAS]->(p:Passage) "
-        "RETURN source, p.key AS key, p.id AS id, p.title AS title, p.text AS text, "
+        "UNWIND $ids AS id MATCH (d:Document {id: id})-[:HAS]->(p:Passage) "
+        "RETURN d.source AS source, p.key AS key, p.id AS id, p.title AS title, p.text AS text, "
         "p.position AS position, p.detail AS detail, p.vector AS vector"
     ),
     (
-        "UNWIND $sources AS source "
-        "MATCH (d:Document {source: source})-[:HAS]->(p:Passage)-[m:MENTIONS]->(e:Entity) "
+        "UNWIND $ids AS id "
+        "MATCH (d:Document {id: id})-[:HAS]->(p:Passage)-[m:MENTIONS]->(e:Entity) "
         "RETURN p.key AS passage, e.key AS key, m.name AS name"
     ),
     (
-        "UNWIND $sources AS source "
-        "MATCH (d:Document {source: source})-[:HAS]->(p:Passage)-[:MENTIONS]->(s:Entity)"
+        "UNWIND $ids AS id "
+        "MATCH (d:Document {id: id})-[:HAS]->(p:Passage)-[:MENTIONS]->(s:Entity)"
         "-[r:RELATES]->(o:Entity) WHERE r.passage = p.key "
         "RETURN r.passage AS passage, s.key AS subject, r.predicate AS predicate, "
         "o.key AS object, r.vector AS vector"
     ),
     (
-        "UNWIND $sources AS source "
-        "MATCH (d:Document {source: source})-[:HAS]->(p:Passage)-[:MENTIONS]->(s:Entity)"
+        "UNWIND $ids AS id "
+        "MATCH (d:Document {id: id})-[:HAS]->(p:Passage)-[:MENTIONS]->(s:Entity)"
         "-[r:SAME_AS]->(o:Entity) WHERE r.passage = p.key "
         "RETURN r.passage AS passage, s.key AS one, o.key AS other"
     ),
@@ -134,24 +140,30 @@ LOAD = (
 
 SCAN = (
     (
-        "MATCH (s:Entity)-[r:RELATES]->(o:Entity) "
+        "MATCH (s:Entity)-[r:RELATES]->(o:Entity) WHERE s.tenant = $tenant "
         "RETURN r.source AS source, r.passage AS passage, s.key AS subject, "
         "r.predicate AS predicate, o.key AS object, r.vector AS vector"
     ),
     (
-        "MATCH (s:Entity)-[r:SAME_AS]->(o:Entity) "
+        "MATCH (s:Entity)-[r:SAME_AS]->(o:Entity) WHERE s.tenant = $tenant "
         "RETURN r.source AS source, r.passage AS passage, s.key AS one, o.key AS other"
     ),
 )
-"""Every statement and alias: what the last two of `LOAD` give, cheaper where most are wanted."""
+"""Every statement and alias of a tenant: what the last two of `LOAD` give, cheaper where most are
+wanted."""
 
 ENTITIES = (
-    "UNWIND $keys AS key MATCH (e:Entity {key: key}) "
+    "UNWIND $ids AS id MATCH (e:Entity {id: id}) "
     "RETURN e.key AS key, e.name AS name, e.vector AS vector"
 )
 
 
-def rows_of(part: DocumentPart) -> dict[str, list[dict[str, Any]]]:
+def ids_of(tenant: str, names: Iterable[str]) -> list[str]:
+    """Ids of a tenant's documents, from their sources, or of its entities, from their keys."""
+    return [f"{tenant}\n{name}" for name in names]
+
+
+def rows_of(tenant: str, part: DocumentPart) -> dict[str, list[dict[str, Any]]]:
     """What is put of a document: rows for each statement, in the order of putting."""
     passages: list[dict[str, Any]] = []
     mentions: list[dict[str, Any]] = []
@@ -159,7 +171,7 @@ def rows_of(part: DocumentPart) -> dict[str, list[dict[str, Any]]]:
     aliases: list[dict[str, Any]] = []
     for stored in part.passages:
         passage = stored.passage
-        key = f"{part.source}\n{passage.id}"
+        key = f"{tenant}\n{part.source}\n{passage.id}"
         passages.append(
             {
                 "key": key,
@@ -172,19 +184,23 @@ def rows_of(part: DocumentPart) -> dict[str, list[dict[str, Any]]]:
             }
         )
         mentions += [
-            {"passage": key, "key": each.key, "name": each.name} for each in stored.mentions
+            {"passage": key, "entity": f"{tenant}\n{each.key}", "name": each.name}
+            for each in stored.mentions
         ]
         statements += [
             {
                 "passage": key,
-                "subject": subject,
+                "subject": f"{tenant}\n{subject}",
                 "predicate": predicate,
-                "object": obj,
+                "object": f"{tenant}\n{obj}",
                 "vector": packed(vector),
             }
             for subject, predicate, obj, vector in stored.statements
         ]
-        aliases += [{"passage": key, "one": one, "other": other} for one, other in stored.aliases]
+        aliases += [
+            {"passage": key, "one": f"{tenant}\n{one}", "other": f"{tenant}\n{other}"}
+            for one, other in stored.aliases
+        ]
     return {
         _PUT_PASSAGES: passages,
         _PUT_MENTIONS: mentions,

@@ -13,12 +13,12 @@ __all__ = ["NEO4J"]
 NEO4J = Dialect(
     name="Neo4j",
     schema=(
-        (
-            "CREATE CONSTRAINT document_source IF NOT EXISTS "
-            "FOR (d:Document) REQUIRE d.source IS UNIQUE"
-        ),
+        # Of versions that knew no tenants: two tenants may have one source, and one name.
+        "DROP CONSTRAINT document_source IF EXISTS",
+        "DROP CONSTRAINT entity_key IF EXISTS",
+        "CREATE CONSTRAINT document_id IF NOT EXISTS FOR (d:Document) REQUIRE d.id IS UNIQUE",
         "CREATE CONSTRAINT passage_id IF NOT EXISTS FOR (p:Passage) REQUIRE p.key IS UNIQUE",
-        "CREATE CONSTRAINT entity_key IF NOT EXISTS FOR (e:Entity) REQUIRE e.key IS UNIQUE",
+        "CREATE CONSTRAINT entity_id IF NOT EXISTS FOR (e:Entity) REQUIRE e.id IS UNIQUE",
     ),
     # Two transactions that make one node at once: the second finds it when it tries again.
     transient=frozenset({"Neo.ClientError.Schema.ConstraintValidationFailed"}),

@@ -2,15 +2,18 @@
 
 The graph has documents, passages and entities:
 
-    (:Document {source})-[:HAS]->(:Passage {id})-[:MENTIONS {name}]->(:Entity {key, name})
+    (:Document {tenant, source})-[:HAS]->(:Passage {tenant, id})
+    (:Passage)-[:MENTIONS {name}]->(:Entity {tenant, key, name})
     (:Entity)-[:RELATES {predicate, passage, source}]->(:Entity)
     (:Entity)-[:SAME_AS {passage, source}]->(:Entity)
 
 Invariants, held by one test class that runs against every server:
 
-- One node an entity: its key is unique, however many workers write at once.
-- A document is its source. `put` replaces all of it in one transaction, and putting the same again
-  changes nothing.
+- No node or relation belongs to two tenants, or connects what belongs to two. What is given a
+  tenant reads and changes nothing of another; `query` alone reads all there is.
+- One node an entity: its key is unique in its tenant, however many workers write at once.
+- A document is its tenant and its source. `put` replaces all of it in one transaction, and putting
+  the same again changes nothing.
 - After `put` or `delete` nothing of the version before is left: no passage, no statement, no alias,
   and no entity that nothing mentions.
 - What reads never writes: a query runs as a user, or in a transaction, that the server keeps from
@@ -51,10 +54,13 @@ class GraphStore(ABC):
     """Documents, passages, entities and what is stated of them."""
 
     @abstractmethod
-    async def put(self, part: DocumentPart, entities: Mapping[str, EntityRecord]) -> None:
+    async def put(
+        self, tenant: str, part: DocumentPart, entities: Mapping[str, EntityRecord]
+    ) -> None:
         """Adds a document, or replaces the version that is there.
 
         Args:
+            tenant: Whose it is.
             part: The document.
             entities: Every entity that it mentions, by key.
 
@@ -63,26 +69,30 @@ class GraphStore(ABC):
         """
 
     @abstractmethod
-    async def delete(self, sources: Sequence[str]) -> set[str]:
+    async def delete(self, tenant: str, sources: Sequence[str]) -> set[str]:
         """Removes documents; returns those that were there."""
 
     @abstractmethod
-    async def revisions(self) -> dict[str, tuple[str, str]]:
-        """Revision and fingerprint of every document, by source."""
+    async def revisions(self, tenant: str) -> dict[str, tuple[str, str]]:
+        """Revision and fingerprint of every document of a tenant, by source."""
 
     @abstractmethod
-    async def load(self, sources: Sequence[str]) -> list[DocumentPart]:
+    async def has_others(self, tenant: str) -> bool:
+        """Whether anything is there that belongs to another tenant."""
+
+    @abstractmethod
+    async def load(self, tenant: str, sources: Sequence[str]) -> list[DocumentPart]:
         """Documents as they were put; one that is not there is left out."""
 
     @abstractmethod
-    async def entities(self, keys: Sequence[str]) -> list[EntityRecord]:
+    async def entities(self, tenant: str, keys: Sequence[str]) -> list[EntityRecord]:
         """Those of the entities that are there."""
 
     @abstractmethod
     async def query(
         self, statement: str, parameters: Mapping[str, Any], *, limit: int, timeout_s: float
     ) -> Rows:
-        """The rows of a checked query.
+        """The rows of a checked query, over what every tenant has.
 
         Raises:
             FaultError: `invalid_input` where the server does not take it, `deadline_exceeded` when
