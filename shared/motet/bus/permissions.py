@@ -291,6 +291,7 @@ class _Rules:
         yield topology.task_submit_by("*")
         yield topology.task_resume
         yield topology.event("*", "*")
+        yield f"{_API}.DIRECT.GET.{topology.stream('EVENTS')}"
         yield f"{topology.namespace}.dead.>"
         for bucket, key in (
             ("tasks", "*"),
