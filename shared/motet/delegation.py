@@ -122,7 +122,7 @@ class Delegations:
             deadline=None if timeout_s is None else time.time() + timeout_s,
             share=budget,
             caller=self._name,
-            fresh=self._work.attempt == 1 and not context.resumed,
+            fresh=self._work.first and not context.resumed,
         )
 
     async def _paid(self, child: CallContext, share: Budget | None) -> CallContext:

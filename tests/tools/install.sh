@@ -18,6 +18,7 @@ tools() {
     cat <<END
 helm v4.3.1 helm.sh/helm/v4/cmd/helm
 jaeger v1.76.0 github.com/jaegertracing/jaeger//cmd/jaeger
+nats v0.5.1 github.com/nats-io/natscli/nats
 prometheus v0.316.0 -tags=remove_all_sd github.com/prometheus/prometheus/cmd/prometheus github.com/prometheus/prometheus/cmd/promtool
 END
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -17,9 +17,17 @@ from motet.bus.kv import Bucket
 from motet.errors import FaultError
 from motet.messages import Evaluation, FaultType, TaskRecord, TaskState
 
-__all__ = ["TaskBook"]
+__all__ = ["Taken", "TaskBook"]
 
 log = logging.getLogger(__name__)
+
+
+class Taken(NamedTuple):
+    """A task that somebody takes up."""
+
+    record: TaskRecord
+    first: bool
+    """Whether nobody did before, with whatever message."""
 
 
 class TaskBook:
@@ -78,9 +86,7 @@ class TaskBook:
             if await self._put(record.model_copy(update=values), item.revision):
                 return
 
-    async def take(
-        self, task: str, submission: int, sequence: int, attempts: int
-    ) -> TaskRecord | None:
+    async def take(self, task: str, submission: int, sequence: int, attempts: int) -> Taken | None:
         """Begins to work on a task for the message at `sequence` of the stream TASKS.
 
         Args:
@@ -99,15 +105,15 @@ class TaskBook:
             if item is None or record is None:
                 return None
             if record.state.terminal:
-                return record
+                return Taken(record, first=False)
             if record.sequence not in (submission, sequence):
                 return None
             if record.state == TaskState.WAITING:
-                return record
+                return Taken(record, first=False)
             values = {"sequence": sequence, "attempts": attempts, "updated_at": datetime.now(UTC)}
             changed = record.model_copy(update=values)
             if await self._put(changed, item.revision):
-                return changed
+                return Taken(changed, first=not record.attempts and attempts == 1)
 
     async def resume(self, task: str, sequence: int) -> TaskRecord | None:
         """Has a waiting task go on with the message at `sequence` of the stream TASKS.

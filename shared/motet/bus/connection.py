@@ -239,11 +239,20 @@ class Bus:
         return int(self.client.stats["reconnects"])
 
     @property
+    def server_version(self) -> str:
+        """The version of the server that the connection is with."""
+        return str(self._server.get("version", "unknown"))
+
+    @property
     def clustered(self) -> bool:
         """Whether several servers may hold copies of what is read, so that one may be behind."""
-        # nats-py has no other name for what the server says of itself; a leaf node says nothing.
-        server: dict[str, Any] = self.client._server_info  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-        return "cluster" in server or self.settings.replicas > 1
+        return "cluster" in self._server or self.settings.replicas > 1
+
+    @property
+    def _server(self) -> dict[str, Any]:
+        """What the server says of itself; a leaf node says nothing."""
+        # nats-py has no other name for it.
+        return self.client._server_info  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
 
 def servers(settings: Settings) -> list[str]:

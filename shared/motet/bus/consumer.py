@@ -51,6 +51,7 @@ class Consumer:
         self._asked = 0
         self._generation = 0
         self._doubtful = 0
+        self._since = 0.0
         self._heard = 0.0
         self._inbox = ""
         self._reply = ""
@@ -90,7 +91,7 @@ class Consumer:
         if self._stopping:
             await quietly(message.nak())
             return
-        self._held.take(Delivery(message, self._doubtful))
+        self._held.take(Delivery(message, self._doubtful, self._since))
 
     async def _status(self, headers: Mapping[str, str]) -> None:
         match headers.get(Header.STATUS):
@@ -115,6 +116,7 @@ class Consumer:
         """Asks for the first time on a connection."""
         info = await self._bus.js.stream_info(self._stream)
         self._doubtful = info.state.last_seq
+        self._since = 0.0 if info.created is None else info.created.timestamp()
         await self._ask_anew()
 
     async def _ask_anew(self) -> None:

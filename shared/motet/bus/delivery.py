@@ -7,7 +7,7 @@ Invariants:
   the message by then belongs to somebody else.
 - A server that is killed forgets deliveries that it has not yet written down, and counts anew. So
   what was in the stream before the connection was made may have been delivered before, whatever
-  its count says.
+  its count says; and so may what is older than its stream, for that was restored.
 - A message that is delivered again while it is worked on here, as by a server that was restarted,
   waits: it is never handled beside itself.
 - A handler decides the message's fate itself, through `Delivery`; one that raises hands the
@@ -55,7 +55,15 @@ class Delivery:
         "task",
     )
 
-    def __init__(self, message: Msg, doubtful: int = 0) -> None:
+    def __init__(self, message: Msg, doubtful: int = 0, since: float = 0) -> None:
+        """Reads what the server says of a message.
+
+        Args:
+            message: The message.
+            doubtful: Up to which sequence messages may have been delivered before.
+            since: When the stream was made, Unix time in seconds: what is older than its stream
+                came back with a backup, and may have been delivered before that.
+        """
         self._message = message
         # $JS.ACK.[<domain>.<account>.]<stream>.<consumer>.<delivered>.<sequence>.….<time>.<pending>
         tokens = message.reply.split(".")
@@ -64,10 +72,10 @@ class Delivery:
         """How many times the message has been delivered, from 1."""
         self.sequence = int(tokens[first + 1])
         """The message's place in its stream."""
-        self.first = self.attempt == 1 and self.sequence > doubtful
-        """Whether it was certainly never delivered before."""
         self.stored_at = int(tokens[first + 3]) / 1e9
         """When the stream stored it, Unix time in seconds."""
+        self.first = self.attempt == 1 and self.sequence > doubtful and self.stored_at > since
+        """Whether it was certainly never delivered before."""
         self.settled = False
         self.last_sign = asyncio.get_running_loop().time()
         self.task: asyncio.Task[None] | None = None

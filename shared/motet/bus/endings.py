@@ -62,9 +62,18 @@ class Endings:
         await self.conclude(record, delivery)
         await delivery.ack()
 
-    async def conclude(self, record: TaskRecord, delivery: Delivery | None = None) -> None:
-        """Tells everybody of a terminal state; repeating it soon doubles nothing."""
-        await self._events.publish_state(record)
+    async def conclude(
+        self, record: TaskRecord, delivery: Delivery | None = None, *, told: bool = False
+    ) -> None:
+        """Tells everybody of a terminal state; repeating it soon doubles nothing.
+
+        Args:
+            record: The task's record.
+            delivery: The message whose sender may wait for the outcome.
+            told: Whether the event is there.
+        """
+        if not told:
+            await self._events.publish_state(record)
         failed = record.state != TaskState.SUCCEEDED
         result = CallResult(
             task=record.id,
@@ -91,11 +100,12 @@ class Endings:
         """`conclude` for a state that somebody else may have told, however long ago.
 
         The outcome in the ledger is the last of what is told to all; the stream's dedupe window is
-        shorter than people's patience.
+        shorter than people's patience, and than the age of a backup.
         """
         entry = await self._ledger.entry(record.id, TASK_CALL)
         if entry is None or entry.result is None:
-            await self.conclude(record, delivery)
+            told = await self._events.tell_the_end(record.id)
+            await self.conclude(record, delivery, told=told)
             return
         reply = None if delivery is None else reply_subject(delivery.headers)
         if reply is not None:

@@ -36,6 +36,8 @@ __all__ = ["Events"]
 _STORED = (StateChanged, PlanMade, PersonAsked, PersonReplied, TaskScored)
 """Events that are stored before anything follows from them."""
 
+_STATE = str(StateChanged.model_fields["kind"].default)
+
 log = logging.getLogger(__name__)
 
 
@@ -73,6 +75,25 @@ class Events:
             ),
             message_id=f"{record.id}.{record.state}{mark}",
         )
+
+    async def tell_the_end(self, task: str) -> bool:
+        """Whether the events of a task tell that it has ended.
+
+        Raises:
+            FaultError: `unavailable` when the stream cannot be read.
+        """
+        stream, subject = (
+            self._bus.topology.stream("EVENTS"),
+            self._bus.topology.event(task, _STATE),
+        )
+        async for page in pages(self._bus, stream, subject, f"Events of {task!r} cannot be read"):
+            for message in page:
+                try:
+                    if StateChanged.model_validate_json(message.body).state.terminal:
+                        return True
+                except ValidationError:
+                    log.debug("event %d is of a form unknown here", message.sequence)
+        return False
 
     async def publish_evaluation(self, record: TaskRecord) -> None:
         """Writes a task's evaluation, once."""

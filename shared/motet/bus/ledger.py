@@ -8,10 +8,11 @@ Invariants:
   on: a second message with the same call id is a duplicate and can be dropped, because the first
   one stays in its queue until an outcome stands.
 - A call is looked up before it runs, except where it cannot be known yet: its certain first
-  delivery (see `motet.bus.delivery`), of a call that its caller issues in its own first attempt
-  (`fresh`), stored within 30 s of being issued. Anybody else who issues the same call does so
-  after that caller lost hold of its own message, so at most an ack wait and those 30 s apart from
-  it, and the stream's dedupe window of 120 s keeps one of the two. This saves a round trip a hop.
+  delivery (see `motet.bus.delivery`), of a call that its caller issues while nobody else can have
+  begun what the caller does (`fresh`), stored within 30 s of being issued. Anybody else who issues
+  the same call does so after that caller lost hold of its own message, so at most an ack wait and
+  those 30 s apart from it, and the stream's dedupe window of 120 s keeps one of the two. This saves
+  a round trip a hop.
 - The server announces an outcome on the call's result subject after it is stored, so an outcome
   that was seen is an outcome that is kept.
 """

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
+from motet.bus.backups import QUEUES, stream_names
 from motet.bus.intake import SUBMISSIONS
 from motet.bus.topology import Topology
 from motet.errors import SetupError
@@ -218,13 +219,17 @@ class _Rules:
         return _sorted(publish, self._inboxes("provision"))
 
     def backup(self) -> Permissions:
-        publish = [f"{_API}.INFO", f"{_API}.STREAM.NAMES", f"{_API}.STREAM.LIST"]
-        for stream in self._streams:
-            publish += [
-                f"{_API}.STREAM.{verb}.{stream}" for verb in ("INFO", "SNAPSHOT", "RESTORE")
-            ]
-            publish += [f"{_API}.CONSUMER.{verb}.{stream}" for verb in ("NAMES", "LIST")]
+        publish: list[str] = []
+        for short, stream in stream_names(self._topology).items():
+            verbs = ["INFO", "SNAPSHOT", "RESTORE"]
+            if short not in QUEUES:
+                # What a stream was given while its snapshot was made.
+                verbs.append("MSG.GET")
+                publish.append(f"{_API}.DIRECT.GET.{stream}")
+            publish += [f"{_API}.STREAM.{verb}.{stream}" for verb in verbs]
             publish += [f"$JS.SNAPSHOT.{way}.{stream}.>" for way in ("ACK", "RESTORE")]
+            # It waits until each has its copies, and so has each consumer.
+            publish.append(f"{_API}.CONSUMER.LIST.{stream}")
         return _sorted(publish, self._inboxes("backup"))
 
     # Parts
@@ -291,6 +296,7 @@ class _Rules:
         yield topology.task_submit_by("*")
         yield topology.task_resume
         yield topology.event("*", "*")
+        yield f"{_API}.DIRECT.GET.{topology.stream('EVENTS')}"
         yield f"{topology.namespace}.dead.>"
         for bucket, key in (
             ("tasks", "*"),

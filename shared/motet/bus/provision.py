@@ -29,7 +29,7 @@ from nats.js.errors import APIError, BadRequestError, NotFoundError, ServiceUnav
 from motet.bus.topology import Topology
 from motet.errors import SetupError
 
-__all__ = ["ensure_consumer", "provision", "wait_until_provisioned"]
+__all__ = ["copied", "ensure_consumer", "provision", "wait_until_provisioned"]
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ async def provision(js: JetStreamContext, topology: Topology) -> list[str]:
             changed.append(wanted)
             log.info(change)
     for wanted in changed if topology.settings.replicas > 1 else ():
-        while not await _patiently(partial(_copied, js, wanted), wanted, give_up):
+        while not await _patiently(partial(copied, js, wanted), wanted, give_up):
             if asyncio.get_running_loop().time() >= give_up:
                 raise SetupError(
                     f"Stream {wanted.name!r} has not all its {wanted.num_replicas} copies yet: run "
@@ -122,7 +122,7 @@ def _sentence(error: Exception, wanted: StreamConfig) -> SetupError:
     )
 
 
-async def _copied(js: JetStreamContext, wanted: StreamConfig) -> bool:
+async def copied(js: JetStreamContext, wanted: StreamConfig) -> bool:
     """Whether a stream and its durable consumers have their copies, all up to date."""
     name = wanted.name or ""
     durable = [info for info in await js.consumers_info(name) if info.config.durable_name]

@@ -170,7 +170,8 @@ class SkillServer:
         )
         try:
             with opened as span:
-                work = Work(context, delivery.attempt, span, wrong=wrong)
+                first = delivery.first and context.fresh
+                work = Work(context, delivery.attempt, span, first, wrong=wrong)
                 work.suspension = Suspension() if context.watched else None
                 await self._serve(delivery, work)
         finally:

@@ -20,7 +20,7 @@ from opentelemetry.trace import Link, SpanKind
 from pydantic import TypeAdapter
 
 from motet.bus.bodies import bounded, fault_of, read_body
-from motet.bus.book import TaskBook
+from motet.bus.book import Taken, TaskBook
 from motet.bus.cancel_requests import CancelRequests
 from motet.bus.cancellation import Cancellations
 from motet.bus.connection import Bus
@@ -140,22 +140,22 @@ class TaskServer:
             await self._dead.bury(delivery, error.fault, agent=self._agent, skill="ready")
             await delivery.ack()
             return
-        record = await self._book.take(
+        taken = await self._book.take(
             ready.task, ready.sequence, delivery.sequence, delivery.attempt
         )
-        if record is None:
+        if taken is None:
             log.info("task %s is worked on for another message", ready.task)
-        elif record.state.terminal:
-            await self._endings.conclude_again(record, delivery)
-        elif record.state == TaskState.WAITING:
-            await self._waiting.look(record)
-        elif record.task is not None:
-            await self._begin(delivery, record.task, record)
+        elif taken.record.state.terminal:
+            await self._endings.conclude_again(taken.record, delivery)
+        elif taken.record.state == TaskState.WAITING:
+            await self._waiting.look(taken.record)
+        elif taken.record.task is not None:
+            await self._begin(delivery, taken.record.task, taken)
             return
         await delivery.ack()
 
     async def _begin(
-        self, delivery: Delivery, task: Task, record: TaskRecord, links: tuple[Link, ...] = ()
+        self, delivery: Delivery, task: Task, taken: Taken, links: tuple[Link, ...] = ()
     ) -> None:
         """Does a task once, unless it has killed whoever tried."""
         if delivery.attempt > self._policy.max_attempts:
@@ -163,14 +163,15 @@ class TaskServer:
                 type=FaultType.INTERNAL,
                 message=f"The planner died in each of {self._policy.max_attempts} attempts.",
             )
-            await self._endings.finish(delivery, record.id, TaskState.FAILED, fault=fault)
+            await self._endings.finish(delivery, taken.record.id, TaskState.FAILED, fault=fault)
             return
-        await self._attempt(delivery, task, record, links)
+        await self._attempt(delivery, task, taken, links)
 
     async def _attempt(
-        self, delivery: Delivery, task: Task, record: TaskRecord, links: tuple[Link, ...] = ()
+        self, delivery: Delivery, task: Task, taken: Taken, links: tuple[Link, ...] = ()
     ) -> None:
         """Does a task once, from the start or from where it was suspended."""
+        record = taken.record
         headers, topology = dict(delivery.headers), self._bus.topology
         resumed = delivery.subject == topology.task_resume
         # What a task was published on, rather than the queue that it waited in.
@@ -205,7 +206,14 @@ class TaskServer:
         bound = logs.bind(task=record.id, agent=self._agent)
         try:
             with opened as span:
-                work = Work(context, delivery.attempt, span, record.usage, suspension=Suspension())
+                work = Work(
+                    context,
+                    delivery.attempt,
+                    span,
+                    taken.first,
+                    record.usage,
+                    suspension=Suspension(),
+                )
                 await self._do(delivery, TaskWork(task, record, work))
         finally:
             logs.release(bound)
@@ -242,7 +250,7 @@ class TaskServer:
         await self._events.publish_state(record)
         earlier = span_context_of(record.suspended or "")
         links = (Link(earlier, {names.LINK: names.LINK_RESUME}),) if earlier else ()
-        await self._begin(delivery, task, record, links)
+        await self._begin(delivery, task, Taken(record, first=False), links)
 
     # Doing it
 

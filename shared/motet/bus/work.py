@@ -21,6 +21,9 @@ class Work:
     context: CallContext
     attempt: int
     span: Span
+    first: bool = False
+    """Whether nobody can have begun this before, so that nothing that it delegates has an outcome:
+    a count of attempts begins anew where a message was put back, or came back with a backup."""
     usage: Usage = field(default_factory=Usage)
     """What was spent so far, here and below."""
     wrong: FaultError | None = None

@@ -7,6 +7,7 @@ import typer
 from motet.cli import (
     agents,
     approvals,
+    backup,
     dead,
     demo,
     doctor,
@@ -48,6 +49,8 @@ app.command()(search.search)
 app.command("agents")(agents.agents)
 app.command()(trace.trace)
 app.command("eval")(evaluate.evaluate)
+app.command()(backup.backup)
+app.command()(backup.restore)
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(dead.app, name="dead")
 app.add_typer(schedules.app, name="schedules")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from motet.agent import Agent, Call
-from motet.bus import Header, cancellation
+from motet.bus import TASK_CALL, Header, cancellation
 from motet.errors import FaultError
 from motet.messages import Answer, CallResult, CallStarted, FaultType, StateChanged, Task
 from motet.testing import Flaky, Gate, Line, TestMesh, with_fault
@@ -180,7 +180,13 @@ async def test_an_end_that_was_told_is_not_told_again_after_the_dedupe_window(
     await stopped.cancel()
     await done.cancel()
     await mesh.drained("TASKS")
+    # Whoever told it may have died before it was settled.
+    outcome = mesh.bus.topology.ledger_subject(stopped.id, TASK_CALL)
+    await mesh.bus.js.purge_stream(f"KV_{mesh.bus.topology.bucket('results')}", subject=outcome)
+    await stopped.cancel()
+    await mesh.drained("TASKS")
 
+    assert (await mesh.outcome(stopped.id, TASK_CALL)).fault is not None
     assert (await mesh.bus.js.stream_info(stream)).state.messages == before
 
 
