@@ -25,8 +25,9 @@ def backup(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Copy all streams, buckets and the object store into a folder, while the mesh works.
+    """Copy everything that NATS keeps of the mesh into a folder.
 
+    Streams, buckets and the object store, while the mesh works.
     Documents and graph are in stores of their own: docs/how-to/back-up-and-restore.md. Where NATS
     knows users, sign on as `backup`.
     """
@@ -53,7 +54,7 @@ def restore(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Bring a backup back, to a server that has no stream of this mesh yet.
+    """Bring a backup back, to a server without this mesh.
 
     It is checked first, against the SHA-256 of each file. Nothing that is on the server is changed:
     where a stream is there already, nothing is brought back.

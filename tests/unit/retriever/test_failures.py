@@ -20,7 +20,7 @@ from motet.messages import (
 from motet_retriever.catalogue import list_documents
 from motet_retriever.chunking import Chunking
 from motet_retriever.documents import PreparedDocument, Sources
-from motet_retriever.ingestion import Connect, Ingestion
+from motet_retriever.ingestion import Graph, Ingestion
 from motet_retriever.stores.port import PassageStore, Query
 
 
@@ -41,11 +41,11 @@ async def ingest(
     source: str = "a",
     *,
     by: Principal = ANYBODY,
-    connect: Connect | None = None,
+    graph: Graph | None = None,
     labels: tuple[str, ...] = (),
 ) -> str:
     document = Document(source=source, text=text, labels=labels)
-    result = await ingestion.ingest(by, [document], Sources(no_blobs), connect=connect)
+    result = await ingestion.ingest(by, [document], Sources(no_blobs), graph=graph)
     return result.items[0].status
 
 
@@ -112,14 +112,19 @@ async def test_failures_are_seen_by_whoever_would_see_the_document(
 async def test_what_the_graph_refused_counts_as_failed(
     ingestion: Ingestion, store: PassageStore
 ) -> None:
-    async def refuse(documents: Sequence[PreparedDocument]) -> None:
-        raise FaultError.of(FaultType.INVALID_INPUT, "It has no names.")
+    class Willing:
+        async def take(self, place: int, documents: Sequence[PreparedDocument]) -> None:
+            pass
 
-    async def take(documents: Sequence[PreparedDocument]) -> None:
-        pass
+        async def forget(self, place: int, documents: Sequence[PreparedDocument]) -> None:
+            pass
 
-    assert await ingest(ingestion, "Apples.", connect=refuse) == "added"
+    class Refusing(Willing):
+        async def take(self, place: int, documents: Sequence[PreparedDocument]) -> None:
+            raise FaultError.of(FaultType.INVALID_INPUT, "It has no names.")
+
+    assert await ingest(ingestion, "Apples.", graph=Refusing()) == "added"
     [(reason, passages)] = (await failures(store)).values()
     assert (reason, passages) == ("The knowledge graph has not taken it: It has no names.", 1)
-    assert await ingest(ingestion, "Apples.", connect=take) == "replaced"
+    assert await ingest(ingestion, "Apples.", graph=Willing()) == "replaced"
     assert await failures(store) == {}

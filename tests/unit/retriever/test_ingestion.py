@@ -320,11 +320,13 @@ async def test_what_is_too_large_for_the_graph_is_stored_without_it(
     monkeypatch.setattr("motet_retriever.ingestion.GRAPH_CHARACTERS", 10)
     graph = Graph()
     result = await ingestion.ingest(
-        ANYBODY, texts(a="Apples.", b="Bananas and figs."), Sources(no_blobs), connect=graph
+        ANYBODY, texts(a="Apples.", b="Bananas and figs."), Sources(no_blobs), graph=graph
     )
-    assert graph.has == ["a"]
+    assert graph.taken == ["a"]
     reasons = [item.reason for item in result.items]
     assert reasons == [None, "The knowledge graph has not taken it: it is too large for it."]
+    assert await connected(ingestion, graph, a="Apples and pears.") == ["replaced"]
+    assert graph.knows == {}
     assert await sources_with(store, "bananas") == {"b"}
 
 
