@@ -59,6 +59,6 @@ def test_an_image_that_was_carried_runs_without_a_network(
             tmpfs={"/tmp": ""},
             remove=True,
         )
-        assert b"all-minilm-l6-v2" in said
+        assert b"bge-small-en-v1.5" in said
     finally:
         engine.images.remove("motet-test/carried:1", force=True)
