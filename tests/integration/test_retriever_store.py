@@ -10,6 +10,7 @@ import math
 import signal
 from abc import abstractmethod
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from motet.errors import SetupError
-from motet.messages import ANYBODY, DocumentFailure, Principal, now
+from motet.messages import ANYBODY, Condition, DocumentFailure, Principal, now
 from motet_retriever.stores import edge_search
 from motet_retriever.stores.bm25 import BM25
 from motet_retriever.stores.port import Branch, HiddenError, IndexedPassage, PassageStore, Query
@@ -126,6 +127,23 @@ class PassageStoreContract(AccessContract, FilterContract):
         assert await texts(store, "apple", ("a", "c", "nowhere")) == {"apple a", "apple c"}
         found = await store.search(Query(9, ANYBODY, vector=unit(0), sources=("b",)))
         assert [each.passage.source for each in found["dense"]] == ["b"]
+
+    async def test_the_newest_come_first(self, store: PassageStore) -> None:
+        moment = datetime(2026, 1, 1, tzinfo=UTC)
+        for day, (source, kind) in enumerate(zip("abcd", "xyxx", strict=True)):
+            described = {"time": moment + timedelta(days=day), "fields": {"kind": kind}}
+            await store.put(*version(source, [f"apple {source}"], **described))
+        await store.put(*version("d", ["pear d"], "v2", time=moment, fields={"kind": "x"}))
+        await store.put(*version("e", ["without a time"]))
+        hidden = version(
+            "f", ["fig"], labels=("staff",), time=moment, by=Principal(access=("staff",))
+        )
+        await store.put(*hidden)
+        newest = await store.newest(ANYBODY, None, 10)
+        assert [each.text for each in newest[:2]] == ["apple c", "apple b"]
+        assert {each.text for each in newest[2:]} == {"apple a", "pear d"}
+        where = Condition(field="fields.kind", op="eq", value="x")
+        assert [each.source for each in await store.newest(ANYBODY, where, 1)] == ["c"]
 
     async def test_put_replaces_all_of_a_document(self, store: PassageStore) -> None:
         await store.put(*version("a", ["old one", "old two", "old three"]))

@@ -17,6 +17,7 @@ from motet.models import ChatModel, Embedder, chat_model
 from motet.models import embedder as embedder_of
 from motet.settings import Settings, load_settings
 from motet_retriever.ingestion import Ingestion
+from motet_retriever.memory import Memories, summarised_by
 from motet_retriever.search import Search
 from motet_retriever.settings import RetrieverSettings
 from motet_retriever.skills import declare
@@ -28,10 +29,16 @@ __all__ = ["agent", "chat_of", "open_store"]
 log = logging.getLogger(__name__)
 
 
+MEMORY = "-memory"
+"""Ends the name of the store of memories."""
+
+
 async def open_store(
-    own: RetrieverSettings, settings: Settings, embedder: Embedder
+    own: RetrieverSettings, settings: Settings, embedder: Embedder, part: str = ""
 ) -> PassageStore:
     """The store that the settings mean: a server by its address, or a folder of the service's own.
+
+    `part` names another one beside that of documents.
 
     Raises:
         SetupError: It cannot be used; the sentence says what to do.
@@ -40,15 +47,16 @@ async def open_store(
     if own.url is None:
         from motet_retriever.stores.qdrant_edge import QdrantEdgeStore
 
+        path = own.store_path(settings)
         return await QdrantEdgeStore.open(
-            own.store_path(settings), model=model, dimension=dimension
+            path.with_name(path.name + part), model=model, dimension=dimension
         )
     from motet_retriever.stores.qdrant_server import QdrantServerStore
 
     return await QdrantServerStore.open(
         own.url,
         api_key=own.key(),
-        collection=own.collection or settings.namespace,
+        collection=(own.collection or settings.namespace) + part,
         model=model,
         dimension=dimension,
     )
@@ -114,6 +122,9 @@ async def resources(
             rereading=rereading,
             expand_characters=own.expand_characters,
         )
+        memory = await stack.enter_async_context(await open_store(own, settings, embedder, MEMORY))
+        context.set_global("memories", Memories(memory, embedder, own.fusing()))
+        context.set_global("summarise", None if model is None else summarised_by(model))
         context.set_global("store", store)
         context.set_global("ingestion", ingestion)
         context.set_global("search", search)

@@ -7,13 +7,23 @@ from typing import Annotated
 from faststream import Context
 
 from motet.agent import Agent, Call
+from motet.errors import FaultError
 from motet.messages import (
+    ConversationRequest,
+    ConversationResult,
     DeleteRequest,
     DeleteResult,
     DocumentsRequest,
     DocumentsResult,
+    FaultType,
+    ForgetMemoriesRequest,
+    ForgetMemoriesResult,
     IngestRequest,
     IngestResult,
+    RecallRequest,
+    RecallResult,
+    RememberRequest,
+    RememberResult,
     SearchRequest,
     SearchResult,
     SkillExample,
@@ -21,8 +31,9 @@ from motet.messages import (
 from motet_retriever import neighbours
 from motet_retriever.catalogue import delete_documents, list_documents
 from motet_retriever.ingestion import Ingestion
+from motet_retriever.memory import Memories, Summarise
 from motet_retriever.search import Search
-from motet_retriever.stores.port import PassageStore
+from motet_retriever.stores.port import HiddenError, PassageStore
 
 __all__ = ["declare"]
 
@@ -49,6 +60,11 @@ SEARCH_EXAMPLES = (
 
 def declare(agent: Agent) -> None:
     """Declares the skills on `agent`; its lifespan opens what they need."""
+    _declare_documents(agent)
+    _declare_memory(agent)
+
+
+def _declare_documents(agent: Agent) -> None:
 
     @agent.skill("search", SEARCH, examples=SEARCH_EXAMPLES, typical_s=0.1)
     async def search(
@@ -98,3 +114,45 @@ def declare(agent: Agent) -> None:
     ) -> DeleteResult:
         await neighbours.forget(call, request.sources)
         return await delete_documents(store, call.principal, request)
+
+
+def _declare_memory(agent: Agent) -> None:
+    @agent.skill("remember", "Keeps something for later tasks.", plannable=False)
+    async def remember(
+        request: RememberRequest, call: Call, memories: Annotated[Memories, Context()]
+    ) -> RememberResult:
+        try:
+            return await memories.remember(call.principal, request, call.idempotency_key)
+        except HiddenError:
+            raise FaultError.of(
+                FaultType.INVALID_INPUT,
+                f"There is a memory {request.id!r} that you may not see, so not replace: take "
+                "another id, or none.",
+            ) from None
+
+    @agent.skill("recall", "Finds what was remembered.", plannable=False)
+    async def recall(
+        request: RecallRequest, call: Call, memories: Annotated[Memories, Context()]
+    ) -> RecallResult:
+        return await memories.recall(call.principal, request)
+
+    @agent.skill(
+        "forget", "Removes what was remembered, for good.", plannable=False, side_effects=True
+    )
+    async def forget(
+        request: ForgetMemoriesRequest, call: Call, memories: Annotated[Memories, Context()]
+    ) -> ForgetMemoriesResult:
+        return await memories.forget(call.principal, request)
+
+    @agent.skill(
+        "conversation",
+        "Gives the newest turns of a conversation within a window, and a summary of older ones.",
+        plannable=False,
+    )
+    async def conversation(
+        request: ConversationRequest,
+        call: Call,
+        memories: Annotated[Memories, Context()],
+        summarise: Annotated[Summarise | None, Context()],
+    ) -> ConversationResult:
+        return await memories.conversation(call.principal, request, summarise)

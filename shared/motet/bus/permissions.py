@@ -73,7 +73,7 @@ AGENTS = (
     AgentRole("planner", calls=(ANY,), tasks=True),
     AgentRole(
         "retriever",
-        ("search", "ingest", "documents", "delete"),
+        ("search", "ingest", "documents", "delete", "remember", "recall", "forget", "conversation"),
         ("speech.transcribe", "graph.ingest", "graph.forget"),
     ),
     AgentRole("graph", ("search", "entity", "paths", "neighbourhood", "query", "ingest", "forget")),

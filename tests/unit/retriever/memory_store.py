@@ -23,6 +23,7 @@ from motet.messages import (
     NoneOf,
     Passage,
     Principal,
+    now,
 )
 from motet_retriever.stores.port import (
     Branch,
@@ -194,6 +195,16 @@ class MemoryStore(PassageStore):
             for each in passages
             if "passage" in each.levels and holds(where, each.passage)
         ][:limit]
+
+    @override
+    async def newest(self, principal: Principal, where: Filter | None, limit: int) -> list[Passage]:
+        found = [
+            each.passage
+            for _, passages in self._visible(principal)
+            for each in passages
+            if "passage" in each.levels and each.passage.time and holds(where, each.passage)
+        ]
+        return sorted(found, key=lambda each: each.time or now(), reverse=True)[:limit]
 
     @override
     async def get(self, principal: Principal, ids: Sequence[str]) -> dict[str, Passage]:

@@ -176,6 +176,13 @@ class PassageStore(ABC):
         """The passages of a document that the principal sees, in order; none if it is not there."""
 
     @abstractmethod
+    async def newest(self, principal: Principal, where: Filter | None, limit: int) -> list[Passage]:
+        """Passages that the principal sees and for which `where` holds, by `time`, newest first.
+
+        Those without a time are left out.
+        """
+
+    @abstractmethod
     async def get(self, principal: Principal, ids: Sequence[str]) -> dict[str, Passage]:
         """Those of the passages that are there and that the principal sees, by id."""
 

@@ -189,6 +189,10 @@ class QdrantEdgeStore(PassageStore):
         return await self._step(self._read, principal, source, where, limit)
 
     @override
+    async def newest(self, principal: Principal, where: Filter | None, limit: int) -> list[Passage]:
+        return await self._step(self._newest, principal, where, limit)
+
+    @override
     async def get(self, principal: Principal, ids: Sequence[str]) -> dict[str, Passage]:
         return await self._step(self._get, principal, ids)
 
@@ -307,6 +311,21 @@ class QdrantEdgeStore(PassageStore):
                 filter=qdrant.Filter(must=which),
                 with_payload=PASSAGE,
                 order_by=qdrant.OrderBy("number.position"),
+            )
+        )
+        return [passage_of(record.payload) for record in records]
+
+    def _newest(self, principal: Principal, where: Filter | None, limit: int) -> list[Passage]:
+        which = [
+            *_seen(principal, "passage"),
+            *([] if where is None else [translate(TERMS, where)]),
+        ]
+        records, _ = self._shard.scroll(
+            qdrant.ScrollRequest(
+                limit=limit,
+                filter=qdrant.Filter(must=which),
+                with_payload=PASSAGE,
+                order_by=qdrant.OrderBy("moment.time", qdrant.Direction.Desc),
             )
         )
         return [passage_of(record.payload) for record in records]

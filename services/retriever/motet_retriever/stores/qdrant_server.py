@@ -219,6 +219,26 @@ class QdrantServerStore(PassageStore):
         raise _busy(source)
 
     @override
+    async def newest(self, principal: Principal, where: Filter | None, limit: int) -> list[Passage]:
+        points, _ = await self._ask(
+            self._client.scroll,
+            self._name,
+            scroll_filter=models.Filter(
+                must=[
+                    TERMS.one_of("to", seen_by(principal, "passage")),
+                    *([] if where is None else [translate(TERMS, where)]),
+                ]
+            ),
+            # Some may be of versions that do not count.
+            limit=limit + BATCH,
+            order_by=models.OrderBy(key="moment.time", direction=models.Direction.DESC),
+            with_payload=STORED,
+        )
+        current = await self._current({_version(point)[0] for point in points})
+        counts = {(document, generation) for document, generation, _ in current}
+        return [passage_of(each.payload) for each in points if _version(each) in counts][:limit]
+
+    @override
     async def get(self, principal: Principal, ids: Sequence[str]) -> dict[str, Passage]:
         found: dict[str, Passage] = {}
         wanted = list(dict.fromkeys(ids))
