@@ -74,7 +74,7 @@ AGENTS = (
     AgentRole(
         "retriever",
         ("search", "ingest", "documents", "delete", "remember", "recall", "forget", "conversation"),
-        ("speech.transcribe", "graph.ingest", "graph.forget"),
+        ("speech.transcribe", "graph.ingest", "graph.forget", "graph.search"),
     ),
     AgentRole("graph", ("search", "entity", "paths", "neighbourhood", "query", "ingest", "forget")),
     AgentRole("tool_executor", ("calculate", "convert", "dates", "table_lookup")),
