@@ -46,9 +46,10 @@ class Compose:
         self.project = f"motet-test-{uuid4().hex[:8]}"
         self.nats_port = free_port()
         files = ["docker-compose.yml", *(f"tests/containers/{name}" for name in overlays)]
-        self._command = [*command, "--project-directory", str(ROOT), "--project-name", self.project]
-        self._command += [word for file in files for word in ("--file", str(ROOT / file))]
-        self._env = {
+        self.command = [*command, "--project-directory", str(ROOT), "--project-name", self.project]
+        self.command += [word for file in files for word in ("--file", str(ROOT / file))]
+        """What runs Compose for the project, in the environment `env`."""
+        self.env = {
             **{name: value for name, value in os.environ.items() if not name.startswith("MOTET_")},
             "COMPOSE_PROFILES": "embedded",
             "OTEL_EXPORTER_OTLP_ENDPOINT": "",
@@ -78,8 +79,8 @@ class Compose:
             AssertionError: It failed; the message has what it said.
         """
         done = subprocess.run(
-            [*self._command, *arguments],
-            env=self._env,
+            [*self.command, *arguments],
+            env=self.env,
             cwd=ROOT,
             timeout=within_s,
             check=False,

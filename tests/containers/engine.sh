@@ -118,8 +118,13 @@ indexes() {
 }
 
 neo4j_image() {
-    had "$NEO4J_IMAGE" && return
-    local lib
+    local lib made
+    made=$(cat tests/containers/neo4j/* deploy/neo4j/pom.xml | cksum | cut -d' ' -f1)
+    if had "$NEO4J_IMAGE"; then
+        # One that was made here is made anew when what it is made of has changed.
+        [[ $(docker image inspect --format '{{.Config.Entrypoint}}' "$NEO4J_IMAGE") != *start.sh* ]] && return
+        [[ $(docker image inspect --format '{{.Config.Labels.made}}' "$NEO4J_IMAGE") == "$made" ]] && return
+    fi
     lib=$cache/neo4j/lib-$(cksum <deploy/neo4j/pom.xml | cut -d' ' -f1)
     if [[ ! -d $lib ]]; then
         command -v mvn >/dev/null || { say "$NEO4J_IMAGE is not to be had, nor Maven" && return; }
@@ -133,7 +138,7 @@ neo4j_image() {
     cp tests/containers/neo4j/* "$work/neo4j"
     cp -r "$lib" "$work/neo4j/lib"
     timeout 300 docker build --quiet --network host --build-arg "PYTHON=$PYTHON_IMAGE" \
-        --tag "$NEO4J_IMAGE" "$work/neo4j" >"$work/neo4j.log" 2>&1 ||
+        --label "made=$made" --tag "$NEO4J_IMAGE" "$work/neo4j" >"$work/neo4j.log" 2>&1 ||
         { say "$NEO4J_IMAGE cannot be built: $(tail -n 1 "$work/neo4j.log")" && return; }
     say "made $NEO4J_IMAGE"
 }

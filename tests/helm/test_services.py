@@ -240,6 +240,7 @@ def test_each_revision_provisions_once(chart: Chart) -> None:
     assert one["metadata"]["name"] != other["metadata"]["name"]
     assert "helm.sh/hook" not in one["metadata"].get("annotations", {})
     assert "motet-provision-1-" in one["metadata"]["name"]
+    assert not chart.render({"provision": {"enabled": False}}).of("Job")
 
 
 def test_prometheus_and_grafana_find_what_is_theirs(chart: Chart) -> None:

@@ -46,6 +46,8 @@ class WireServer:
             "POST points/query/batch": self._query,
             "POST points/delete": self._delete,
             "PUT points/payload": self._overwrite,
+            "POST snapshots": lambda name, _: models.SnapshotDescription(name=f"{name}-1", size=1),
+            "PUT snapshots/recover": lambda _, body: models.SnapshotRecover(**body) and True,
         }
 
     def __enter__(self) -> WireServer:

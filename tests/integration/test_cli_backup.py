@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,21 @@ from motet.messages import new_id
 from tests.integration.command_line import CommandLine
 from tests.integration.embedded_agents import ECHO
 
+PAGE = (Path(__file__).parents[2] / "docs/how-to/back-up-and-restore.md").read_text("utf-8")
+
 
 @pytest.mark.timeout(120)
-def test_a_mesh_is_backed_up_and_restored_elsewhere(tmp_path: Path, nats_url: str) -> None:
+def test_a_mesh_is_backed_up_and_restored_elsewhere(
+    tmp_path: Path, nats_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the two commands that docs/how-to/back-up-and-restore.md begins with."""
+    monkeypatch.chdir(tmp_path)
     motet = CommandLine.make(tmp_path, echo=ECHO).with_(MOTET_NAMESPACE=f"t{new_id()[:12]}")
-    monday, tuesday = (str(tmp_path / "backups" / day) for day in ("monday", "tuesday"))
+    (backup, monday), (restore, again_monday) = re.findall(
+        r"^motet (\w+) (\S+)$", PAGE, re.MULTILINE
+    )
+    assert (backup, restore, again_monday) == ("backup", "restore", monday)
+    tuesday = str(tmp_path / "backups" / "tuesday")
     with motet.up("--agent", "echo"):
         assert motet("submit", "--follow", "--id", "mine", "go").returncode == 0
         done = motet("backup", monday)

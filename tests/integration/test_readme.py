@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import shlex
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from motet.agent import Agent, Call
 from motet.cli.main import app
 from motet.messages import Answer, Task
 from motet.testing import TestMesh
+from tests.tools.built import built
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -98,13 +98,13 @@ async def test_the_agent_snippet_joins_a_mesh(mesh: TestMesh) -> None:
     assert [card.name for card in await mesh.motet.agents()] == ["weather"]
 
 
-@pytest.mark.skipif(shutil.which("nats") is None, reason="the `nats` command is not installed")
 async def test_the_nats_commands_submit_and_show_a_task(nats_url: str, tmp_path: Path) -> None:
     from motet.testing import test_mesh
 
+    nats = str(built("nats") / "nats")
     async with test_mesh(nats_url, tmp_path, namespace="motet") as mesh:
         await mesh.join(planner("409.5"))
-        request, get, _ = commands("nats")
+        request, get, _ = ([nats, *command[1:]] for command in commands("nats"))
         process = await asyncio.create_subprocess_exec(
             *request, "-s", nats_url, stdout=asyncio.subprocess.PIPE
         )

@@ -100,6 +100,6 @@ a lone server are none of a cluster's: 30 seconds after it has joined one, it de
 {{- $second := lookup "v1" "PersistentVolumeClaim" .Release.Namespace (printf "data-%s-1" $name) -}}
 {{- $wanted := int .Values.nats.replicas -}}
 {{- if and $first (ne (empty $second) (eq $wanted 1)) -}}
-{{- fail (printf "nats.replicas is %d, but the volumes here are those of %s: the streams on them would be lost. Back the streams up, uninstall, delete the claims data-%s-*, install, and restore them; or keep the number." $wanted (ternary "a single server" "a cluster" (empty $second)) $name) -}}
+{{- fail (printf "nats.replicas is %d, but the volumes here are those of %s: the streams on them would be lost. Back the streams up, uninstall, delete the claims data-%s-*, install with provision.enabled=false, and restore them, as docs/how-to/upgrade.md says; or keep the number." $wanted (ternary "a single server" "a cluster" (empty $second)) $name) -}}
 {{- end -}}
 {{- end -}}

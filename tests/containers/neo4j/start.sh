@@ -1,5 +1,6 @@
 #!/bin/sh
 # Starts Neo4j with the password of NEO4J_AUTH, or of the file NEO4J_AUTH_FILE: neo4j/PASSWORD.
+# With the arguments `neo4j-admin ...` it is that command.
 set -eu
 
 [ -z "${NEO4J_AUTH_FILE:-}" ] || NEO4J_AUTH=$(cat "$NEO4J_AUTH_FILE")
@@ -17,11 +18,14 @@ options="-Xms256m -Xmx512m -XX:+UseSerialGC
     --add-opens=java.base/java.nio=ALL-UNNAMED --add-opens=java.base/java.io=ALL-UNNAMED
     --add-opens=java.base/sun.nio.ch=ALL-UNNAMED --add-opens=java.base/java.lang=ALL-UNNAMED
     -Dorg.neo4j.shaded.lucene9.vectorization.upperJavaFeatureVersion=21"
-if [ ! -d /data/data/dbms ]; then
-    # shellcheck disable=SC2086  # options are words
-    java $options -cp '/opt/neo4j/lib/*' org.neo4j.cli.AdminTool \
-        dbms set-initial-password "${NEO4J_AUTH#*/}"
+# shellcheck disable=SC2086  # options are words
+admin() { java $options -cp '/opt/neo4j/lib/*' org.neo4j.cli.AdminTool "$@"; }
+if [ "${1-}" = neo4j-admin ]; then
+    shift
+    admin "$@"
+    exit
 fi
+[ -d /data/data/dbms ] || admin dbms set-initial-password "${NEO4J_AUTH#*/}"
 # shellcheck disable=SC2086
 exec java $options -cp '/opt/neo4j/lib/*' org.neo4j.server.CommunityEntryPoint \
     --home-dir=/data --config-dir=/data/conf --console-mode
