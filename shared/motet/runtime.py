@@ -247,12 +247,28 @@ def _injected(function: Callable[..., Any], given: int, context: ContextRepo) ->
     return injected
 
 
+class Application(FastStream):
+    """An application that can be told to stop while it starts: FastStream looks only after that."""
+
+    starting: asyncio.Task[Any] | None = None
+    """Where it is started, as long as it has not."""
+    stopped_early = False
+    """Whether it was told to stop before it had started."""
+
+    def exit(self) -> None:
+        """Stops it, as a signal does."""
+        super().exit()
+        if self.starting is not None:
+            self.stopped_early = True
+            self.starting.cancel()
+
+
 def application(
     agent: Agent,
     settings: Settings,
     telemetry: Telemetry,
     context: Mapping[str, Any] | None = None,
-) -> FastStream:
+) -> Application:
     """The FastStream application of an agent.
 
     Args:
@@ -265,6 +281,7 @@ def application(
 
     @asynccontextmanager
     async def lifespan() -> AsyncGenerator[None]:
+        app.starting = asyncio.current_task()
         async with AsyncExitStack() as stack:
             client = await waiting(lambda: connect_broker(broker), settings.start_within_s)
             bus = Bus(client, settings, telemetry)
@@ -276,9 +293,10 @@ def application(
                 await waiting(lambda: stack.enter_async_context(opened()), settings.start_within_s)
             runner = RunningAgent(agent, bus, repository)
             repository.set_global("runner", runner)
+            app.starting = None
             yield
 
-    app = FastStream(broker, logger=log, lifespan=lifespan)
+    app = Application(broker, logger=log, lifespan=lifespan)
     repository = app.context
     for key, value in {**(context or {}), "settings": settings}.items():
         repository.set_global(key, value)
@@ -321,6 +339,10 @@ async def _serve(agent: Agent, settings: Settings) -> None:
                     probes(settings.health_port, partial(_ready, app.context))
                 )
             await app.run(log_level=logging.DEBUG)
+    except asyncio.CancelledError:
+        if not app.stopped_early:
+            raise
+        log.info("%s was told to stop before it was ready", agent.name)
     finally:
         await telemetry.shutdown()
 

@@ -151,6 +151,21 @@ async def test_an_agent_that_starts_before_nats_waits_for_it(tmp_path: Path) -> 
             assert agent.returncode is None
 
 
+async def test_an_agent_that_waits_can_be_told_to_stop(tmp_path: Path) -> None:
+    write(tmp_path / "agents", echo=ECHO)
+    nowhere = "nats://127.0.0.1:9"
+    async with process(tmp_path / "agents", "echo", nowhere, free_port()) as agent:
+        assert agent.stderr is not None
+        async for line in agent.stderr:
+            if b"No NATS server answers" in line:
+                break
+        agent.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(10):
+            _, said = await agent.communicate()
+    assert agent.returncode == 0
+    assert b"Traceback" not in said
+
+
 async def test_an_agent_waits_for_what_its_lifespan_needs(tmp_path: Path) -> None:
     write(tmp_path / "agents", store=STORE)
     port, store = free_port(), tmp_path / "store"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import sys
 from contextlib import AsyncExitStack
 
@@ -28,6 +29,9 @@ log = logging.getLogger(__name__)
 
 
 async def _provision(settings: Settings, standing: StandingSettings) -> None:
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     telemetry = setup("provision", settings)
     async with AsyncExitStack() as stack:
         bus = await waiting(
@@ -42,12 +46,15 @@ async def _provision(settings: Settings, standing: StandingSettings) -> None:
 def main() -> None:
     """A process' main: provisions the mesh at `MOTET_NATS_URL`.
 
-    A mistake of set-up is told in a sentence, and the process ends with code 2.
+    A mistake of set-up is told in a sentence, and the process ends with code 2. SIGTERM ends it,
+    also as a container's first process, which has no default for that.
     """
     try:
         settings, standing = load_settings(), load_settings(StandingSettings)
         configure(settings, "provision")
         asyncio.run(_provision(settings, standing))
+    except asyncio.CancelledError:
+        sys.exit(128 + signal.SIGTERM)
     except MotetError as error:
         print(f"provision: {error}", file=sys.stderr)  # noqa: T201 - the last word
         sys.exit(2)

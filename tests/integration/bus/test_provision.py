@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
@@ -172,6 +173,19 @@ async def test_its_process_waits_for_a_server_that_starts(nats_server: TestServe
         _, said = await provisioner.communicate()
     assert provisioner.returncode == 0
     assert "the mesh is provisioned" in said.decode().splitlines()[-1]
+
+
+async def test_its_process_can_be_told_to_stop_while_it_waits(nats_server: TestServer) -> None:
+    """A container's first process has no default for a signal."""
+    await nats_server.kill()
+    provisioner = await process(nats_server)
+    assert provisioner.stderr is not None
+    await provisioner.stderr.readline()
+    provisioner.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(10):
+        _, said = await provisioner.communicate()
+    assert provisioner.returncode == 128 + signal.SIGTERM
+    assert said == b""
 
 
 async def test_its_process_ends_with_a_sentence(nats_server: TestServer) -> None:
