@@ -11,7 +11,7 @@ from typing import Any
 
 from motet.messages import Fault, FaultType, Usage
 
-__all__ = ["FaultError", "MotetError", "SetupError", "Suspended"]
+__all__ = ["FaultError", "MotetError", "NotYetError", "SetupError", "Suspended"]
 
 
 class MotetError(Exception):
@@ -23,6 +23,13 @@ class SetupError(MotetError):
 
     The message is a sentence that says what, and what to do about it; the command line prints it
     without a traceback.
+    """
+
+
+class NotYetError(SetupError):
+    """What is needed is not there, and may yet come: a server that starts, a user that it gets.
+
+    An agent whose lifespan raises it is started again for `MOTET_START_WITHIN_S`.
     """
 
 

@@ -4,8 +4,8 @@ FastStream gives the lifecycle, signals, dependency injection and health; calls 
 delivered by `motet.bus`, whose measured reasons are in docs/decisions/0001-delivery-on-nats-py.md.
 
 Order of a start: connect, wait until the mesh is provisioned, open what the agent needs (its
-lifespan), take calls, announce the card. A stop goes the other way: the card is taken back first,
-so that no planner plans with an agent that is leaving.
+lifespan), take calls, announce the card. What is not there yet is waited for. A stop goes the other
+way: the card is taken back first, so that no planner plans with an agent that is leaving.
 """
 
 from __future__ import annotations
@@ -58,15 +58,13 @@ from motet.messages import Answer, Question, TaskRecord, new_id
 from motet.models.metering import meter
 from motet.probes import probes
 from motet.settings import Settings, load_settings
+from motet.starting import waiting
 from motet.telemetry import Telemetry, setup
 from motet.telemetry.logs import configure
 
 __all__ = ["RunningAgent", "application", "main", "running"]
 
 log = logging.getLogger(__name__)
-
-PROVISIONED_WITHIN_S = 30.0
-"""Seconds that a starting agent waits for the streams."""
 
 GRACE_S = 10.0
 """Seconds that running calls have to finish when the agent stops."""
@@ -249,12 +247,28 @@ def _injected(function: Callable[..., Any], given: int, context: ContextRepo) ->
     return injected
 
 
+class Application(FastStream):
+    """An application that can be told to stop while it starts: FastStream looks only after that."""
+
+    starting: asyncio.Task[Any] | None = None
+    """Where it is started, as long as it has not."""
+    stopped_early = False
+    """Whether it was told to stop before it had started."""
+
+    def exit(self) -> None:
+        """Stops it, as a signal does."""
+        super().exit()
+        if self.starting is not None:
+            self.stopped_early = True
+            self.starting.cancel()
+
+
 def application(
     agent: Agent,
     settings: Settings,
     telemetry: Telemetry,
     context: Mapping[str, Any] | None = None,
-) -> FastStream:
+) -> Application:
     """The FastStream application of an agent.
 
     Args:
@@ -267,20 +281,22 @@ def application(
 
     @asynccontextmanager
     async def lifespan() -> AsyncGenerator[None]:
+        app.starting = asyncio.current_task()
         async with AsyncExitStack() as stack:
-            client = await connect_broker(broker)
+            client = await waiting(lambda: connect_broker(broker), settings.start_within_s)
             bus = Bus(client, settings, telemetry)
             stack.push_async_callback(broker.stop)
             repository.set_global("bus", bus)
-            await wait_until_provisioned(bus.js, bus.topology, PROVISIONED_WITHIN_S)
+            await wait_until_provisioned(bus.js, bus.topology, settings.start_within_s)
             if agent.lifespan is not None:
                 opened: Any = apply_types(agent.lifespan, cast=False, context__=repository)
-                await stack.enter_async_context(opened())
+                await waiting(lambda: stack.enter_async_context(opened()), settings.start_within_s)
             runner = RunningAgent(agent, bus, repository)
             repository.set_global("runner", runner)
+            app.starting = None
             yield
 
-    app = FastStream(broker, logger=log, lifespan=lifespan)
+    app = Application(broker, logger=log, lifespan=lifespan)
     repository = app.context
     for key, value in {**(context or {}), "settings": settings}.items():
         repository.set_global(key, value)
@@ -323,6 +339,10 @@ async def _serve(agent: Agent, settings: Settings) -> None:
                     probes(settings.health_port, partial(_ready, app.context))
                 )
             await app.run(log_level=logging.DEBUG)
+    except asyncio.CancelledError:
+        if not app.stopped_early:
+            raise
+        log.info("%s was told to stop before it was ready", agent.name)
     finally:
         await telemetry.shutdown()
 

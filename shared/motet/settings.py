@@ -136,6 +136,10 @@ class Settings(ServiceSettings):
     """Tenants that metrics tell apart, the first that a process meets; the others are `other`."""
     record_content: bool = False
     """Whether spans carry prompts and answers."""
+    start_within_s: float = Field(default=30, ge=0)
+    """Seconds that a service, or the provisioner, waits when it starts for each thing that it needs
+    and that is not there yet: the NATS server and its user there, the streams, the server of its
+    store. After that it ends."""
     health_port: int | None = Field(default=None, ge=0, le=65535)
     """Port of the probes `/health` and `/ready` over HTTP; None serves none."""
 

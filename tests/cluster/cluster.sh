@@ -4,13 +4,16 @@
 #   up | down    start it, or what of it is not running; stop it (what it holds is kept)
 #   wipe         stop it and remove what it holds
 #   load IMAGE.. give it images of the Docker engine
+#   images       give it all of the engine's that the chart or its tests may want
+#   keda         build KEDA from its Go module, once (an hour of one core), and install it
+#   kill ID      SIGKILL to the process of a container, past the kubelet
 #   kubelet      restart the kubelet
 # It wants root, Go, containerd, runc, nft, jq, openssl, the CNI plugins and a Docker engine.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 root=${MOTET_CLUSTER_DIR:-${MOTET_CACHE_DIR:-$HOME/.cache/motet}/cluster}
-version=1.33.13 coredns=1.12.2 etcd=3.5.21
+version=1.33.13 coredns=1.12.2 etcd=3.5.21 keda=2.17.2
 node=motet-node pods=10.244.0 services=10.96
 bin=$root/bin pki=$root/pki run=$root/run logs=$root/logs state=/run/motet-cluster
 address=$(ip -4 route get 192.0.2.1 | sed -nE 's/.* src ([0-9.]+).*/\1/p')
@@ -71,7 +74,9 @@ DNS:$node,IP:127.0.0.1,IP:$address,IP:$services.0.1"
     local file
     for file in containerd.toml kubelet.yaml proxy.yaml 10-bridge.conflist; do
         sed -e "s|@ROOT@|$root|g; s|@STATE@|$state|g; s|@PODS@|$pods|g; s|@SERVICES@|$services|g" \
-            -e "s|@NODE@|$node|g" "$here/config/$file" >"$root/config/$file"
+            -e "s|@NODE@|$node|g" "$here/config/$file" >"$root/config/$file.new"
+        # kube-proxy ends when its file is written, also where nothing in it changes.
+        if cmp -s "$root/config/$file"{.new,}; then rm "$root/config/$file.new"; else mv "$root/config/$file"{.new,}; fi
     done
     cp "$root/config/10-bridge.conflist" "$root/cni/"
 }
@@ -102,9 +107,35 @@ load() { # load IMAGE...: of the Docker engine
     docker save "$@" | containers images import - >/dev/null
 }
 
+images() {
+    local version
+    version=$(sed -nE 's/^appVersion: "(.*)"$/\1/p' "$here/../../helm/motet/Chart.yaml")
+    docker build --quiet --build-arg "BASE=motet/tool_executor:$version" --tag motet-test/press:1 \
+        --file "$here/press/Dockerfile" "$here/.." >/dev/null
+    docker image ls --format '{{.Repository}}:{{.Tag}}' |
+        grep -E '^(motet|motet-test|qdrant|jaegertracing|otel)/|^(nats|neo4j):' | xargs "$here/cluster.sh" load
+}
+
 scratch() { # scratch IMAGE BINARY: an image that holds one static binary
     tar -C "$bin" -c "$2" | docker import --change "ENTRYPOINT [\"/$2\"]" - "$1" >/dev/null
     load "$1"
+}
+
+keda() { # operator and metrics adapter; its admission webhooks are left out
+    local module part
+    module=$(go mod download -json "github.com/kedacore/keda/v2@v$keda" | jq -r .Dir)
+    for part in operator adapter; do
+        if [[ ! -x $bin/keda-$part ]]; then
+            CGO_ENABLED=0 nice go build -C "$module" -mod=readonly -trimpath -ldflags "-s -w" \
+                -o "$bin/keda-$part" "./cmd/$part"
+        fi
+        scratch "localhost/motet-cluster/keda-$part:1" "keda-$part"
+    done
+    rm -rf "$root/keda" && cp -r "$module/config" "$root/keda" && chmod -R u+w "$root/keda"
+    cp "$here/config/keda.yaml" "$root/keda/kustomization.yaml"
+    kubectl apply --server-side --force-conflicts -k "$root/keda" >/dev/null
+    kubectl -n keda rollout status --timeout=300s deployment/keda-operator
+    kubectl -n keda rollout status --timeout=300s deployment/keda-metrics-apiserver
 }
 
 up() {
@@ -177,6 +208,8 @@ wipe() {
 case ${1:-} in
 build | up | down | wipe) "$1" ;;
 load) load "${@:2}" ;;
+images | keda) "$1" ;;
+kill) containers tasks kill --signal SIGKILL "$2" ;;
 kubelet) stop kubelet && start_kubelet ;;
-*) sed -n '2,8s/^# //p' "$0" && exit 2 ;;
+*) sed -n '2,11s/^# //p' "$0" && exit 2 ;;
 esac

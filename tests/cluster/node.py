@@ -18,6 +18,7 @@ from typing import Any
 
 Object = dict[str, Any]
 PROVISIONER = "motet.test/directory"
+SELECTED_NODE = "volume.kubernetes.io/selected-node"
 TABLE = "motet-policy"
 
 
@@ -51,7 +52,9 @@ def provide_volumes(api: Api, root: Path, node: str) -> None:
     volumes = {found["metadata"]["name"]: found for found in api.items("/api/v1/persistentvolumes")}
     for claim in api.items("/api/v1/persistentvolumeclaims"):
         name = f"pvc-{claim['metadata']['uid']}"
-        wanted = claim["spec"].get("storageClassName") in classes
+        # It is set when a pod that mounts the claim has found its node.
+        placed = SELECTED_NODE in claim["metadata"].get("annotations", {})
+        wanted = placed and claim["spec"].get("storageClassName") in classes
         if wanted and claim["status"].get("phase") == "Pending" and name not in volumes:
             (root / name).mkdir(parents=True, exist_ok=True)
             api.call("POST", "/api/v1/persistentvolumes", volume(name, claim, root / name, node))

@@ -72,6 +72,10 @@ class Answers(BaseHTTPRequestHandler):
     def log_message(self, format: str, *values: Any) -> None:
         """Says nothing of a request that was answered."""
 
+    def answer(self, form: str, asked: dict[str, Any]) -> Any:
+        """What a request is answered with; None where the script has nothing."""
+        return SCRIPT.get(form)
+
     def _embeddings(self, given: str | list[str]) -> dict[str, Any]:
         texts = [given] if isinstance(given, str) else given
         data = [
@@ -82,10 +86,10 @@ class Answers(BaseHTTPRequestHandler):
 
     def _complete(self, asked: dict[str, Any]) -> None:
         form = asked.get("response_format", {}).get("json_schema", {}).get("name", "text")
-        if form not in SCRIPT:
+        answer = self.answer(form, asked)
+        if answer is None:
             self.send_error(400, f"the script has no answer for {form!r}")
             return
-        answer = SCRIPT[form]
         text = answer if isinstance(answer, str) else json.dumps(answer)
         head = {"id": "scripted", "created": 0, "model": asked["model"]}
         if asked.get("stream"):

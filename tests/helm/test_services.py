@@ -37,6 +37,16 @@ def test_a_service_is_asked_for_its_life_and_for_its_readiness(objects: Objects,
     assert pod["terminationGracePeriodSeconds"] > 2 * GRACE_S
 
 
+def test_nothing_ends_because_a_server_beside_it_is_not_up_yet(objects: Objects) -> None:
+    (job,) = objects.of("Job")
+    processes = [told(objects, f"motet-{name}") for name in AGENTS]
+    processes.append(environment(containers(job["spec"]["template"])[0]))
+    waits_s = min(float(env["MOTET_START_WITHIN_S"]) for env in processes)
+    for name in ("nats", "neo4j", "qdrant"):
+        probe = container_of(objects, f"motet-{name}", "StatefulSet")["startupProbe"]
+        assert probe["periodSeconds"] * probe["failureThreshold"] <= waits_s, name
+
+
 def test_settings_are_read_by_the_service_and_go_before_the_charts_own(chart: Chart) -> None:
     objects = chart.render(
         {

@@ -81,3 +81,9 @@ def test_a_cluster_of_nats_is_not_made_over_the_volume_of_one_server(
 def test_a_server_of_nats_has_started_when_its_streams_are_back(objects: Objects) -> None:
     (server,) = containers(objects.get("StatefulSet", "motet-nats")["spec"]["template"])
     assert server["startupProbe"]["httpGet"]["path"] == "/healthz"
+
+
+def test_no_claim_goes_with_the_release(any_objects: Objects) -> None:
+    for claim in any_objects.of("PersistentVolumeClaim"):
+        kept = claim["metadata"].get("annotations", {}).get("helm.sh/resource-policy")
+        assert kept == "keep", claim["metadata"]["name"]

@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 from neo4j import AsyncManagedTransaction
 
-from motet.errors import FaultError, SetupError
+from motet.errors import FaultError, NotYetError, SetupError
 from motet.messages import GraphQueryRequest, Passage
 from motet_graph.arcadedb_server import DATABASE, ArcadeDBServer, embedded_server
 from motet_graph.asking import ask
@@ -386,6 +386,12 @@ class TestArcadeDB(GraphStoreTests):
         with pytest.raises(SetupError, match="MOTET_GRAPH_READER_USER"):
             await BoltStore.open(arcadedb.url, arcadedb.writer, database=DATABASE)
 
+    async def test_a_wrong_password_is_nothing_to_wait_for(self, arcadedb: ArcadeDBServer) -> None:
+        guessed = (arcadedb.writer[0], "guessed")
+        with pytest.raises(SetupError, match="cannot be used") as raised:
+            await BoltStore.open(arcadedb.url, guessed, reader=arcadedb.reader, database=DATABASE)
+        assert not isinstance(raised.value, NotYetError)
+
 
 @pytest.mark.skipif(
     "MOTET_TEST_NEO4J_URL" not in os.environ,
@@ -398,6 +404,11 @@ class TestNeo4j(GraphStoreTests):
     def connect(self) -> Connect:
         password = os.environ.get("MOTET_TEST_NEO4J_PASSWORD", "motet-graph")
         return Connect(os.environ["MOTET_TEST_NEO4J_URL"], ("neo4j", password), None)
+
+
+async def test_a_server_that_does_not_answer_may_yet_come() -> None:
+    with pytest.raises(NotYetError, match=r"bolt://127\.0\.0\.1:9 cannot be used"):
+        await BoltStore.open("bolt://127.0.0.1:9", None, database="graph")
 
 
 async def test_a_folder_has_one_server(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from motet.bus import Bus
-from motet.bus.provision import provision
+from motet.bus.provisioning import provision
 from motet.settings import Settings
 from motet.telemetry import setup
 from motet.testing.server import TestServer, test_server
@@ -39,6 +39,24 @@ LOCKED = """
 """
 
 
+STORE = """
+    import os
+    from contextlib import asynccontextmanager
+    from pathlib import Path
+
+    from motet.agent import Agent
+    from motet.errors import NotYetError
+
+    @asynccontextmanager
+    async def lifespan():
+        if not Path(os.environ["STORE"]).exists():
+            raise NotYetError("The store does not answer: start it.")
+        yield
+
+    agent = Agent("store", "Starts when its store is there", lifespan=lifespan)
+"""
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as made:
         port: int = made.getsockname()[1]
@@ -46,7 +64,9 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def process(folder: Path, name: str, url: str, port: int) -> AsyncGenerator[Process]:
+async def process(
+    folder: Path, name: str, url: str, port: int, **variables: str
+) -> AsyncGenerator[Process]:
     """An agent's own process, with its probes on `port`."""
     started = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", f"test_{name}"),
@@ -56,6 +76,7 @@ async def process(folder: Path, name: str, url: str, port: int) -> AsyncGenerato
             "MOTET_NATS_URL": url,
             "MOTET_HEALTH_PORT": str(port),
             "MOTET_LOG_FORMAT": "json",
+            **variables,
         },
         stdout=PIPE,
         stderr=PIPE,
@@ -109,6 +130,75 @@ async def test_ready_means_that_calls_are_taken_and_nats_answers(tmp_path: Path)
         assert agent.stderr is not None
         said = (await agent.stderr.read()).decode()
         assert all(line.startswith("{") for line in said.splitlines()), said
+
+
+async def test_an_agent_that_starts_before_nats_waits_for_it(tmp_path: Path) -> None:
+    write(tmp_path / "agents", echo=ECHO)
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    async with test_server(tmp_path / "nats") as server:
+        await provisioned(server)
+        await server.kill()
+        async with process(tmp_path / "agents", "echo", server.url, port) as agent:
+            assert agent.stderr is not None
+            async for line in agent.stderr:
+                if b"No NATS server answers" in line:
+                    break
+            await until(f"{address}/health", 204)
+            await until(f"{address}/ready", 503)
+            await server.start()
+            await until(f"{address}/ready", 204)
+            assert agent.returncode is None
+
+
+async def test_an_agent_that_waits_can_be_told_to_stop(tmp_path: Path) -> None:
+    write(tmp_path / "agents", echo=ECHO)
+    nowhere = "nats://127.0.0.1:9"
+    async with process(tmp_path / "agents", "echo", nowhere, free_port()) as agent:
+        assert agent.stderr is not None
+        async for line in agent.stderr:
+            if b"No NATS server answers" in line:
+                break
+        agent.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(10):
+            _, said = await agent.communicate()
+    assert agent.returncode == 0
+    assert b"Traceback" not in said
+
+
+async def test_an_agent_waits_for_what_its_lifespan_needs(tmp_path: Path) -> None:
+    write(tmp_path / "agents", store=STORE)
+    port, store = free_port(), tmp_path / "store"
+    async with test_server(tmp_path / "nats") as server:
+        await provisioned(server)
+        async with process(
+            tmp_path / "agents", "store", server.url, port, STORE=str(store)
+        ) as agent:
+            assert agent.stderr is not None
+            async for line in agent.stderr:
+                if b"The store does not answer" in line:
+                    break
+            store.touch()
+            await until(f"http://127.0.0.1:{port}/ready", 204)
+            assert agent.returncode is None
+
+
+async def test_an_agent_does_not_wait_for_ever(tmp_path: Path) -> None:
+    write(tmp_path / "agents", store=STORE)
+    nowhere = str(tmp_path / "none")
+    async with test_server(tmp_path / "nats") as server:
+        await provisioned(server)
+        async with process(
+            tmp_path / "agents",
+            "store",
+            server.url,
+            free_port(),
+            STORE=nowhere,
+            MOTET_START_WITHIN_S="0.1",
+        ) as agent:
+            _, said = await agent.communicate()
+    assert agent.returncode == 2
+    assert said.decode().splitlines()[-1] == "store: The store does not answer: start it."
 
 
 async def test_a_mistake_of_set_up_is_one_sentence(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from motet.errors import FaultError, SetupError
+from motet.errors import FaultError, NotYetError, SetupError
 from motet.messages import (
     ANYBODY,
     Document,
@@ -73,7 +73,7 @@ async def test_a_key_that_is_withdrawn_later(server: WireServer) -> None:
 
 @pytest.mark.usefixtures("hasty")
 async def test_no_server() -> None:
-    with pytest.raises(SetupError, match=r"http://127\.0\.0\.1:9 cannot be used.*does not answer"):
+    with pytest.raises(NotYetError, match=r"http://127\.0\.0\.1:9 cannot be used.*does not answer"):
         await opened("http://127.0.0.1:9")
 
 

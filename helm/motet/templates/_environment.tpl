@@ -187,6 +187,10 @@ bolt://{{ include "motet.name" (dict "root" . "component" "neo4j") }}:7687
 {{- end }}
 {{- end -}}
 
+{{- /* Seconds that a process waits when it starts, since everything starts at once: as long as a
+server may take by its startup probe. It lives meanwhile, and is not ready. */ -}}
+{{- define "motet.startWithin" -}}900{{- end -}}
+
 {{- /* An agent's whole environment: root, component, part. */ -}}
 {{- define "motet.agentEnv" -}}
 {{- include "motet.natsEnv" (dict "root" .root "user" .component) }}
@@ -197,6 +201,8 @@ bolt://{{ include "motet.name" (dict "root" . "component" "neo4j") }}:7687
   value: {{ printf "service.instance.id=$(POD_NAME),k8s.namespace.name=%s,k8s.pod.name=$(POD_NAME)" .root.Release.Namespace | quote }}
 - name: MOTET_TENANTS
   value: {{ join "," .root.Values.autoscaling.keda.tenants | quote }}
+- name: MOTET_START_WITHIN_S
+  value: {{ include "motet.startWithin" . | quote }}
 - name: MOTET_HEALTH_PORT
   value: "8080"
 - name: MOTET_LOG_FORMAT

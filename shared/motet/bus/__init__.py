@@ -17,7 +17,7 @@ from motet.bus.finished import FinishedQueue, FinishedServer
 from motet.bus.kv import Bucket, Item
 from motet.bus.ledger import Ledger
 from motet.bus.orphans import Orphans
-from motet.bus.provision import ensure_consumer, provision, wait_until_provisioned
+from motet.bus.provisioning import ensure_consumer, provision, wait_until_provisioned
 from motet.bus.registry import Announcement, Registry
 from motet.bus.scheduler import Scheduler
 from motet.bus.schedules import Schedules

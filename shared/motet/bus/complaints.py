@@ -20,7 +20,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from motet.bus.lasting import LastingClient, NoTlsError
-from motet.errors import SetupError
+from motet.errors import NotYetError, SetupError
 from motet.settings import Settings
 
 __all__ = ["Complaints", "RefusedError"]
@@ -146,7 +146,7 @@ class Complaints:
                     "authority that signed it, and MOTET_NATS_URL to a name that is in it."
                 )
             if _shuts_out(reason):
-                return SetupError(
+                return NotYetError(
                     f"The NATS server at {settings.nats_url!r} does not let the user "
                     f"{self.user!r} in: set MOTET_NATS_USER with MOTET_NATS_PASSWORD, or "
                     "MOTET_NATS_NKEY, or MOTET_NATS_CREDENTIALS, to what the server knows."
@@ -157,7 +157,7 @@ class Complaints:
                     "where it asks for TLS set MOTET_NATS_CA, and where it asks for a certificate "
                     "set MOTET_NATS_CERT and MOTET_NATS_CERT_KEY."
                 )
-        return SetupError(
+        return NotYetError(
             f"No NATS server answers at {settings.nats_url!r} ({error or type(error).__name__}): "
             "start a mesh with `motet up`, or set MOTET_NATS_URL to where one runs."
         )

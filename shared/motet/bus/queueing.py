@@ -7,7 +7,7 @@ from functools import partial
 
 from motet.bus.book import TaskBook
 from motet.bus.connection import Bus
-from motet.bus.provision import ensure_consumer
+from motet.bus.provisioning import ensure_consumer
 from motet.bus.topology import Header
 from motet.errors import FaultError, SetupError
 from motet.messages import FaultType, Task, TaskReady, new_id

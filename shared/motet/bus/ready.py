@@ -28,7 +28,7 @@ from nats.js.errors import APIError
 
 from motet.bus.connection import GOODBYE_S, Bus
 from motet.bus.delivery import Delivery, Handler, Holding, quietly
-from motet.bus.provision import ensure_consumer
+from motet.bus.provisioning import ensure_consumer
 from motet.bus.stopping import end
 from motet.bus.topology import Header
 from motet.errors import SetupError

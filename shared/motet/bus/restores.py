@@ -31,7 +31,7 @@ from motet.bus.manifest import (
     Manifest,
     verify,
 )
-from motet.bus.provision import PATIENCE_S, copied
+from motet.bus.provisioning import PATIENCE_S, copied
 from motet.bus.snapshots import PIECE_BYTES, STREAM_EXISTS, RestoreRefusedError, Snapshots
 from motet.bus.stream_api import StreamApi
 from motet.bus.topology import Topology

@@ -14,7 +14,7 @@ from nats.js.api import ConsumerConfig
 from pydantic_settings import SettingsConfigDict
 
 from motet.bus.intake import SUBMISSIONS
-from motet.bus.provision import ensure_consumer
+from motet.bus.provisioning import ensure_consumer
 from motet.bus.ready import PRIORITIES
 from motet.bus.topology import Topology
 from motet.errors import SetupError

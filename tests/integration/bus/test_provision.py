@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,6 +18,7 @@ from motet.errors import SetupError
 from motet.messages import new_id
 from motet.settings import Settings
 from motet.telemetry import setup
+from motet.testing.server import TestServer
 
 
 @pytest.fixture
@@ -145,3 +150,49 @@ async def test_a_server_without_jetstream_is_told_in_a_sentence(
 
     with pytest.raises(SetupError, match=r"JetStream does not answer: .*`-js`"):
         await provision(bus.js, bus.topology)
+
+
+async def process(server: TestServer, **variables: str) -> Process:
+    """The provisioner's own process."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "motet.bus.provision"),
+        env={**os.environ, "MOTET_NATS_URL": server.url, **variables},
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+
+
+async def test_its_process_waits_for_a_server_that_starts(nats_server: TestServer) -> None:
+    await nats_server.kill()
+    provisioner = await process(nats_server)
+    assert provisioner.stderr is not None
+    first = (await provisioner.stderr.readline()).decode()
+    assert "No NATS server answers" in first
+    await nats_server.start()
+    async with asyncio.timeout(30):
+        _, said = await provisioner.communicate()
+    assert provisioner.returncode == 0
+    assert "the mesh is provisioned" in said.decode().splitlines()[-1]
+
+
+async def test_its_process_can_be_told_to_stop_while_it_waits(nats_server: TestServer) -> None:
+    """A container's first process has no default for a signal."""
+    await nats_server.kill()
+    provisioner = await process(nats_server)
+    assert provisioner.stderr is not None
+    await provisioner.stderr.readline()
+    provisioner.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(10):
+        _, said = await provisioner.communicate()
+    assert provisioner.returncode == 128 + signal.SIGTERM
+    assert said == b""
+
+
+async def test_its_process_ends_with_a_sentence(nats_server: TestServer) -> None:
+    await nats_server.kill()
+    provisioner = await process(nats_server, MOTET_START_WITHIN_S="0")
+    async with asyncio.timeout(30):
+        _, said = await provisioner.communicate()
+    assert provisioner.returncode == 2
+    (line,) = said.decode().splitlines()
+    assert line.startswith("provision: No NATS server answers")

@@ -65,11 +65,11 @@ async def test_the_end_of_a_resumed_run_is_told_by_another_if_need_be(
 ) -> None:
     conclude, died = Endings.conclude, list[str]()
 
-    async def dying(self: Endings, record: TaskRecord, *args: Any) -> None:
+    async def dying(self: Endings, record: TaskRecord, *args: Any, **more: Any) -> None:
         if not died:
             died.append(record.id)
             raise FaultError.of("unavailable", "It died before it told anybody.")
-        await conclude(self, record, *args)
+        await conclude(self, record, *args, **more)
 
     monkeypatch.setattr(Endings, "conclude", dying)
     await mesh.join(worker(ask_city))

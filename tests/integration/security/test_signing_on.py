@@ -159,7 +159,7 @@ async def test_a_jwt_is_renewed_in_its_file(tmp_path: Path) -> None:
 async def test_who_is_not_let_in(tmp_path: Path) -> None:
     users = Users(tmp_path / "keys")
     async with secured_server(tmp_path / "nats", users.accounts()) as server:
-        nobody = settings_at(server, tmp_path)
+        nobody = settings_at(server, tmp_path, start_within_s=0)
         wrong = nobody.model_copy(
             update={"nats_user": "planner", "nats_password": SecretStr("guessed")}
         )
@@ -181,7 +181,7 @@ async def test_a_service_that_is_not_let_in_ends_with_a_sentence(tmp_path: Path)
         settings = settings_at(server, tmp_path)
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "motet_tool_executor"),
-            env=environment(settings),
+            env={**environment(settings), "MOTET_START_WITHIN_S": "0.5"},
             stderr=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )

@@ -18,7 +18,7 @@ import neo4j
 from neo4j import AsyncDriver, AsyncGraphDatabase, AsyncManagedTransaction, Query, RoutingControl
 from neo4j.exceptions import DriverError, Neo4jError
 
-from motet.errors import FaultError, SetupError
+from motet.errors import FaultError, NotYetError, SetupError
 from motet.messages import FaultType
 from motet_graph.statements import DocumentPart
 from motet_graph.stores import cypher
@@ -81,7 +81,8 @@ class BoltStore(GraphStore):
             database: The server's name of the graph.
 
         Raises:
-            SetupError: The server does not answer, refuses, or is none that is known.
+            NotYetError: The server does not answer, or is not ready yet.
+            SetupError: It refuses, or is none that is known.
         """
         driver = _driver(url, credentials)
         own = _driver(url, reader) if reader else driver
@@ -97,7 +98,8 @@ class BoltStore(GraphStore):
                     await own.execute_query("RETURN 1", database_=database)
         except (DriverError, Neo4jError, OSError, TimeoutError) as error:
             await store.close()
-            raise SetupError(
+            passes = not isinstance(error, DriverError | Neo4jError) or error.is_retryable()
+            raise (NotYetError if passes else SetupError)(
                 f"The graph server {url} cannot be used ({_said(error)}). Start one (`make "
                 "neo4j`), set MOTET_GRAPH_URL, MOTET_GRAPH_USER, MOTET_GRAPH_PASSWORD and "
                 "MOTET_GRAPH_DATABASE to one that runs, or leave the URL out for the embedded one."

@@ -33,7 +33,7 @@ import numpy as np
 from qdrant_client import AsyncQdrantClient, models
 from typing_extensions import override
 
-from motet.errors import FaultError, SetupError
+from motet.errors import FaultError, NotYetError, SetupError
 from motet.messages import DocumentInfo, FaultType, Filter, Passage, Principal
 from motet_retriever.stores.bm25 import bm25
 from motet_retriever.stores.port import (
@@ -88,15 +88,16 @@ class QdrantServerStore(PassageStore):
         """The store in `collection`, made if it is not there, for embeddings by `model`.
 
         Raises:
-            SetupError: The server does not answer, refuses the key, or is too old, or the
-                collection is for embeddings of another model or dimension, or for something else.
+            NotYetError: The server does not answer, or refuses the key.
+            SetupError: It is too old, or the collection is for embeddings of another model or
+                dimension, or for something else.
         """
         client = connect(url, api_key)
         try:
             return await cls.over(client, collection, model, dimension, close=client.close)
         except FaultError as error:
             await client.close()
-            raise SetupError(
+            raise (NotYetError if error.fault.retryable else SetupError)(
                 f"The collection {collection!r} at {url} cannot be used. {error.fault.message} "
                 "Start a Qdrant server, set MOTET_RETRIEVER_URL and MOTET_RETRIEVER_API_KEY to one "
                 "that runs, or leave the URL out for the embedded store."
