@@ -106,11 +106,24 @@ class Load:
     def __init__(self, mesh: TestMesh) -> None:
         self._mesh = mesh
         self._changed = asyncio.Event()
+        self._clients: list[asyncio.Task[None]] = []
+        self._over = False
         self.goals: dict[str, str] = {}
         """Of each task that was accepted, by its id."""
 
-    async def run(self, client: int) -> None:
-        while True:
+    def start(self) -> None:
+        """Begins."""
+        self._clients = [asyncio.create_task(self._run(number)) for number in range(CLIENTS)]
+
+    async def stop(self) -> None:
+        """Submits no more."""
+        self._over = True
+        for client in self._clients:
+            client.cancel()
+        await asyncio.gather(*self._clients, return_exceptions=True)
+
+    async def _run(self, client: int) -> None:
+        while not self._over:
             goal = f"{len(self.goals)}-{client}"
             task = await self._mesh.motet.submit(goal)
             self.goals[task.id] = goal
@@ -134,14 +147,12 @@ async def test_what_was_accepted_ends_once_and_nothing_is_done_twice(
         for agent in before.agents():
             await mesh.join(agent)
         load = Load(mesh)
-        clients = [asyncio.create_task(load.run(number)) for number in range(CLIENTS)]
+        load.start()
         await load.accepted(5 * CLIENTS)
         accepted = dict(load.goals)
         await back_up(mesh.bus, tmp_path / "backup", untold)
         await load.accepted(len(load.goals) + CLIENTS)
-        for client in clients:
-            client.cancel()
-        await asyncio.gather(*clients, return_exceptions=True)
+        await load.stop()
 
     async with signed_on(empty.url, settings) as bus:
         await restore(bus, tmp_path / "backup", untold)

@@ -23,6 +23,10 @@ def test_planners_see_search_only() -> None:
         "ingest": False,
         "documents": False,
         "delete": False,
+        "remember": False,
+        "recall": False,
+        "forget": False,
+        "conversation": False,
     }
 
 
