@@ -37,7 +37,7 @@ async def at_work(release: Release, values: Values) -> AsyncIterator[Tasks]:
         await tasks.ingest()
         await tasks.submit("ask")
         assert await tasks.problems() == []
-        await tasks.submit("proof", 4, seconds=25)
+        await tasks.submit("proof", 4, seconds=60)
         await tasks.submit("edition", 3)
         await tasks.submit("ask", 4)
         async with asyncio.timeout(120):

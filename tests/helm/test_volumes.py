@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from uuid import uuid4
 
 import pytest
@@ -59,11 +60,11 @@ def claims(count: int) -> str:
     )
 
 
-def try_install(chart: Chart, namespace: str, servers: int) -> str:
+def try_install(chart: Chart, namespace: str, *values: str) -> str:
     """What an installation says that is only tried."""
     return chart.run(
         *("install", "motet", CHART, "--namespace", namespace, "--dry-run=server"),
-        *("--set", f"nats.replicas={servers}"),
+        *("--set", ",".join(values)),
     )
 
 
@@ -73,9 +74,31 @@ def test_a_cluster_of_nats_is_not_made_over_the_volume_of_one_server(
     chart: Chart, kubectl: Kubectl, namespace: str, before: int, wanted: int
 ) -> None:
     kubectl("create", "--namespace", namespace, "--filename", "-", given=claims(before))
-    try_install(chart, namespace, before)
+    try_install(chart, namespace, f"nats.replicas={before}")
     with pytest.raises(ChartError, match=r"nats\.replicas is \d, but the volumes here"):
-        try_install(chart, namespace, wanted)
+        try_install(chart, namespace, f"nats.replicas={wanted}")
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("server", ["nats", "neo4j", "qdrant"])
+def test_who_wants_larger_volumes_is_told_how(
+    chart: Chart, kubectl: Kubectl, namespace: str, objects: Objects, server: str
+) -> None:
+    """The servers here are made without pods, and as if by this release."""
+    there = deepcopy(objects.get("StatefulSet", f"motet-{server}"))
+    there["metadata"] |= {
+        "namespace": namespace,
+        "annotations": {
+            "meta.helm.sh/release-name": "motet",
+            "meta.helm.sh/release-namespace": namespace,
+        },
+    }
+    there["metadata"]["labels"]["app.kubernetes.io/managed-by"] = "Helm"
+    there["spec"]["replicas"] = 0
+    kubectl("create", "--filename", "-", given=yaml.safe_dump(there))
+    try_install(chart, namespace, f"{server}.persistence.size=20480Mi")
+    with pytest.raises(ChartError, match=rf"{server}.* 20Gi: enlarge .* --cascade=orphan"):
+        try_install(chart, namespace, f"{server}.persistence.size=30Gi")
 
 
 def test_a_server_of_nats_has_started_when_its_streams_are_back(objects: Objects) -> None:

@@ -68,8 +68,7 @@ cluster {
 server's volume. */ -}}
 {{- define "motet.natsFits" -}}
 {{- $size := .Values.nats.persistence.size -}}
-{{- $unit := get (dict "Mi" 1 "Gi" 1024 "Ti" 1048576) (regexFind "[A-Za-z]+$" $size) -}}
-{{- $store := div (mul (regexFind "^[0-9]+" $size | int64) $unit 9) 10 -}}
+{{- $store := div (mul (include "motet.mebi" $size) 9) 10 -}}
 {{- $each := div (get .Values.settings "MOTET_STREAM_MAX_BYTES" | default "1073741824" | int64) 1048576 -}}
 {{- $streams := int64 (.Files.Get "files/mesh.yaml" | fromYaml).streams -}}
 {{- if lt $store (mul $streams $each) -}}

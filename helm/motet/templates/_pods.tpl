@@ -87,6 +87,24 @@ resources:
     storage: {{ .persistence.size }}
 {{- end -}}
 
+{{- /* Fails where a server's volumes are to have another size than those that it has: Kubernetes lets
+nobody change that in a StatefulSet. root, component, part. */ -}}
+{{- define "motet.sizeKeeps" -}}
+{{- $name := include "motet.name" . -}}
+{{- $wanted := .part.persistence.size -}}
+{{- range dig "spec" "volumeClaimTemplates" list (lookup "apps/v1" "StatefulSet" .root.Release.Namespace $name) -}}
+{{- $size := .spec.resources.requests.storage -}}
+{{- if ne (include "motet.mebi" $size) (include "motet.mebi" $wanted) -}}
+{{- fail (printf "%s.persistence.size is %s, but the volumes here were made with %s: enlarge the claims data-%s-*, where their storage class lets you, remove the StatefulSet without its pods (kubectl delete statefulset %s --cascade=orphan), and upgrade again." $.component $wanted $size $name $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* A size in MiB. */ -}}
+{{- define "motet.mebi" -}}
+{{- mul (regexFind "^[0-9]+" . | int64) (get (dict "Mi" 1 "Gi" 1024 "Ti" 1048576) (regexFind "[A-Za-z]+$" .)) -}}
+{{- end -}}
+
 {{- /* Probes by HTTP: a start of up to five minutes, then every ten seconds. port, live, ready. */ -}}
 {{- define "motet.probes" -}}
 startupProbe:

@@ -24,7 +24,7 @@ class Printed(Message):
 agent = Agent("press", description="Prints sheets.")
 
 
-@agent.skill("proof", description="Prints a sheet slowly.", max_attempts=20)
+@agent.skill("proof", description="Prints a sheet slowly.")
 async def proof(sheet: Sheet, call: Call) -> Printed:
     await call.event(f"printing {sheet.text}")
     await asyncio.sleep(sheet.seconds)
