@@ -7,8 +7,10 @@ time, each client asking anew as soon as it has its answer.
 
 Embeddings are random, around random centres, unless `--data` names a folder with BEIR's
 `corpus.jsonl`: then they are the local model's, of windows of its texts, as many as there are.
-Recall is that of the 50 passages which an exact search finds. How much storing adds to embedding is
-the time to store a passage over that to embed one by the local model, on texts as long.
+Memory is what the process holds for the store, and beside it what it has of the store's files,
+which the system takes back when it needs the room. Recall is that of the 50 passages which an exact
+search finds. How much storing adds to embedding is the time to store a passage over that to embed
+one by the local model, on texts as long.
 """
 
 from __future__ import annotations
@@ -17,7 +19,6 @@ import argparse
 import asyncio
 import json
 import multiprocessing
-import resource
 import statistics
 import tempfile
 import time
@@ -175,7 +176,9 @@ async def _measure(folder: Path, searches: int, data: Path | None) -> dict[str, 
                 for each in (asked, Query(asked.limit, OWNER, vector=asked.vector, exact=True))
             ]
             recalls.append(len(near & exact) / len(exact))
-        memory_mb = _resident_mb() - before_mb
+        own_mb, files_mb = (
+            after - before for after, before in zip(_resident_mb(), before_mb, strict=True)
+        )
     return {
         "passages": stored["passages"],
         "search_ms": {
@@ -187,7 +190,8 @@ async def _measure(folder: Path, searches: int, data: Path | None) -> dict[str, 
         "open_s": open_s,
         "ingestion_ratio": 1 + stored["storing_ms"] / stored["embedding_ms"],
         "storing_ms": stored["storing_ms"],
-        "memory_mb": memory_mb,
+        "memory_mb": own_mb,
+        "mapped_mb": files_mb,
     }
 
 
@@ -206,12 +210,11 @@ async def _search(store: QdrantEdgeStore, questions: Sequence[Query]) -> list[fl
     return times[len(times) // 10 :]
 
 
-def _resident_mb() -> float:
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except OSError:  # not Linux
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return pages * resource.getpagesize() / 1e6
+def _resident_mb() -> tuple[float, float]:
+    """What this process holds, and what it has of files, which the system may take back."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    own, files = (int(status[each].split()[0]) / 1e3 for each in ("RssAnon", "RssFile"))
+    return own, files
 
 
 def run(arguments: list[str], *, data: Path | None) -> dict[str, Any]:

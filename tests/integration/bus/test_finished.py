@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
 from motet.agent import Agent, Call
+from motet.bus import StoredDeadLetter
 from motet.errors import FaultError
 from motet.messages import Answer, Evaluation, Scored, Task, TaskRecord, TaskScored, TaskState
 from motet.telemetry.drawing import draw
@@ -139,13 +140,7 @@ async def test_what_fails_for_good_is_a_dead_letter_an_agent_and_can_be_replayed
     mesh: TestMesh,
 ) -> None:
     done: asyncio.Queue[str] = asyncio.Queue()
-    buried: asyncio.Queue[Any] = asyncio.Queue()
     mended = False
-
-    async def see(message: Any) -> None:
-        buried.put_nowait(message)
-
-    await mesh.bus.subscribe(mesh.bus.topology.dead("*", "finished"), see)
 
     async def hear(record: TaskRecord, call: Call) -> None:
         if not mended:
@@ -157,8 +152,7 @@ async def test_what_fails_for_good_is_a_dead_letter_an_agent_and_can_be_replayed
         await mesh.join(listener(hear, name))
     task = await mesh.motet.submit("hello")
     record = await task.result(20)
-    assert len([letter async for letter in taken(buried, 2)]) == 2
-    letters = await mesh.motet.dead()
+    letters = await buried(mesh, 2)
     assert sorted(each.letter.fault.message for each in letters) == [
         "one is broken.",
         "two is broken.",
@@ -227,6 +221,17 @@ async def taken(queue: asyncio.Queue[T], count: int) -> AsyncIterator[T]:
     async with asyncio.timeout(20):
         for _ in range(count):
             yield await queue.get()
+
+
+async def buried(mesh: TestMesh, count: int) -> list[StoredDeadLetter]:
+    """The dead letters, once there are `count`."""
+    stream, subject = mesh.bus.topology.stream("DEAD"), mesh.bus.topology.dead("*", ">")
+    subscription = await mesh.bus.js.pull_subscribe(subject, stream=stream)
+    seen = 0
+    async with asyncio.timeout(20):
+        while seen < count:  # what a subscriber of the stream gets is stored
+            seen += len(await subscription.fetch(count - seen, timeout=20))
+    return await mesh.motet.dead()
 
 
 async def events_of(mesh: TestMesh, task: str) -> list[Any]:

@@ -51,6 +51,30 @@ def test_nearly_all_of_the_nearest_are_proposed(tmp_path: Path) -> None:
         assert {there.ids[each] for each in best} <= set(found)
 
 
+@pytest.mark.parametrize("part", [100, 10_000])
+@pytest.mark.parametrize("seen", [("x",), ("rare",), ("x", "rare")])
+def test_rows_are_chosen_alike_however_they_are_divided(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int, seen: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(edge_cache, "THREADS", 3)
+    monkeypatch.setattr(edge_cache, "PART", part)
+    with closing(EdgeCache(tmp_path / "cache", DIMENSION)) as cache:
+        there = [cached("a", 3000, "x"), cached("b", 30, "rare"), cached("c", 2000, "x")]
+        for each in there:
+            cache.put(each)
+        ids = [name for each in there if set(each.to[0]) & set(seen) for name in each.ids]
+        codes, scales = edge_cache._quantized(
+            np.concatenate([each.vectors for each in there if set(each.to[0]) & set(seen)])
+        )
+        questions = vectors(20)
+        asked, _ = edge_cache._quantized(questions)
+        exact = (codes.astype(np.int32) @ asked.T.astype(np.int32)) * scales[:, None]
+        for place, found in enumerate(cache.nearest(questions, [seen] * 20, 25)):
+            score = dict(zip(ids, exact[:, place], strict=True))
+            best = sorted(score.values(), reverse=True)[: min(25, len(ids))]
+            assert sorted((score[each] for each in found), reverse=True) == best
+
+
 def test_only_what_is_seen_is_proposed(tmp_path: Path) -> None:
     red, both, blue = cached("a", 9, "red"), cached("b", 3, "red", "blue"), cached("c", 500, "blue")
     with closing(EdgeCache(tmp_path / "cache", DIMENSION)) as cache:

@@ -26,8 +26,9 @@ import os
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 import numkong
@@ -49,10 +50,19 @@ ROOM = 1024
 """Rows that there is room for at first."""
 MASKS = 100
 """Principals for whom it is remembered which rows they see, a byte a row each."""
+THREADS = min(os.cpu_count() or 1, 4)
+"""Threads that compare a question with codes."""
+PART = 10_000
+"""Rows for which a thread of their own is worth it."""
+SAMPLED = 16
+"""Of how many scores one is looked at to guess how high the highest are."""
 NOTHING: tuple[str, int, int] = ("", 0, 0)
 """What a row that is not taken has: a passage's id, and where it begins and ends in the file."""
 WASTE = 4096
 """Rows of the file that may be of what is gone, besides as many as count."""
+
+
+_Rows: TypeAlias = NDArray[np.intp]
 
 
 class CachedDocument(NamedTuple):
@@ -93,6 +103,7 @@ class EdgeCache:
         self._path = path
         self._dimension = dimension
         self._file = path.open("r+b" if path.exists() else "w+b", buffering=0)
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="codes")
         self._load()
 
     def __len__(self) -> int:
@@ -136,19 +147,26 @@ class EdgeCache:
         self, vectors: Vector, seen: Sequence[tuple[str, ...]], count: int
     ) -> list[list[UUID]]:
         """The ids of the `count` rows nearest to each vector, of those found by one of `seen`."""
-        if not self._used:
-            return [[] for _ in seen]
         codes, _ = _quantized(vectors)
         packed = numkong.dots_pack(codes, dtype="int8")
-        dots = np.asarray(numkong.dots_packed(self._codes[: self._used], packed))
+        masks = [self._mask(keys) for keys in seen]
+
+        def best_of(rows: slice) -> list[tuple[_Rows, Vector]]:
+            dots = np.asarray(numkong.dots_packed(self._codes[rows], packed))
+            scales = self._scales[rows]
+            return [
+                _best(dots[:, place] * scales, mask[rows], rows.start, count)
+                for place, mask in enumerate(masks)
+            ]
+
+        # Neither the product nor what follows holds the lock for long.
+        parts = list(self._threads.map(best_of, _parts(self._used)))
         found: list[list[UUID]] = []
-        for place, keys in enumerate(seen):
-            scores = dots[:, place].astype(np.float32) * self._scales[: self._used]
-            scores[~self._mask(keys)] = -np.inf
-            rows = np.arange(len(scores))
-            if count < len(scores):
-                rows = np.argpartition(scores, -count)[-count:]
-            rows = rows[scores[rows] > -np.inf]
+        for place in range(len(seen)):
+            rows = np.concatenate([part[place][0] for part in parts] or [np.empty(0, np.intp)])
+            if len(rows) > count:
+                scores = np.concatenate([part[place][1] for part in parts])
+                rows = rows[np.argpartition(scores, -count)[-count:]]
             found.append([each for row in rows if (each := self._ids[row]) is not None])
         return found
 
@@ -164,6 +182,7 @@ class EdgeCache:
 
     def close(self) -> None:
         """Closes the file."""
+        self._threads.shutdown()
         self._file.close()
 
     def _mask(self, keys: tuple[str, ...]) -> NDArray[np.bool_]:
@@ -286,6 +305,33 @@ class EdgeCache:
         new.replace(self._path)
         self._file = self._path.open("r+b", buffering=0)
         self._load()
+
+
+def _parts(rows: int) -> list[slice]:
+    """The rows in as many parts as are compared at once."""
+    step = max(PART, -(-rows // THREADS))
+    return [slice(first, min(first + step, rows)) for first in range(0, rows, step)]
+
+
+def _best(scores: Vector, seen: NDArray[np.bool_], first: int, count: int) -> tuple[_Rows, Vector]:
+    """The rows of the `count` highest scores of those that are seen, and the scores.
+
+    `first` is the row of the first score.
+    """
+    rows: _Rows | None = None
+    if len(scores) > SAMPLED * count:
+        # What exceeds a threshold that a sample gives is a few times as much as is wanted.
+        sample = scores[::SAMPLED]
+        kept = min(len(sample), 3 * count // SAMPLED + SAMPLED)
+        rows = np.flatnonzero(scores >= np.partition(sample, -kept)[-kept])
+        rows = rows[seen[rows]]
+    if rows is None or len(rows) < count:
+        rows = np.flatnonzero(seen)
+    scores = scores[rows]
+    if len(rows) > count:
+        best = np.argpartition(scores, -count)[-count:]
+        rows, scores = rows[best], scores[best]
+    return rows + first, scores
 
 
 def _quantized(vectors: Vector) -> tuple[NDArray[np.int8], NDArray[np.float32]]:

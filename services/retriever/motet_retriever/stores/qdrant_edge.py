@@ -21,6 +21,7 @@ Invariants:
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -103,14 +104,6 @@ class _Record:
         return qdrant.Point(UUID(self.id), {}, payload)
 
 
-class _Asked:
-    """A search that waits for its answer."""
-
-    def __init__(self, query: Query) -> None:
-        self.query = query
-        self.answer: Answer | None = None
-
-
 class QdrantEdgeStore(PassageStore):
     """Passages in a folder."""
 
@@ -133,7 +126,8 @@ class QdrantEdgeStore(PassageStore):
         """Blocks; `open` is the way in."""
         self._worker = worker
         self._words = bm25()
-        self._waiting: deque[_Asked] = deque()
+        self._waiting: deque[tuple[Query, asyncio.Future[Answer]]] = deque()
+        self._answering: asyncio.Task[None] | None = None
         self._unsettled: set[str] = set()
         self._closed = False
         self._folder = StoreFolder(
@@ -178,9 +172,11 @@ class QdrantEdgeStore(PassageStore):
 
     @override
     async def search(self, query: Query) -> Mapping[Branch, Sequence[Found]]:
-        asked = _Asked(query)
-        self._waiting.append(asked)
-        return await self._step(self._answer, asked)
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((query, answer))
+        if self._answering is None:
+            self._answering = asyncio.create_task(self._answer_all())
+        return await answer
 
     @override
     async def read(
@@ -206,6 +202,40 @@ class QdrantEdgeStore(PassageStore):
             self._closed = True
             await self._worker.run(self._close)
             await self._worker.close()
+
+    async def _answer_all(self) -> None:
+        """Answers searches while any wait, those that wait at one time together."""
+        try:
+            while self._waiting:
+                some = [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]
+                asked = [each for each in some if not each[1].cancelled()]
+                if asked:
+                    await self._answer(asked)
+                # Who has an answer may ask again at once, and is answered with the others then.
+                await asyncio.sleep(0)
+        finally:
+            self._answering = None
+
+    async def _answer(self, asked: Sequence[tuple[Query, asyncio.Future[Answer]]]) -> None:
+        try:
+            answers = await self._step(self._searching.answer, [query for query, _ in asked])
+        except Exception as error:  # noqa: BLE001 - it is given to who asked
+            if len(asked) == 1:
+                (_, answer), *_ = asked
+                if not answer.cancelled():
+                    answer.set_exception(error)
+                return
+            # One of them cannot be answered: each alone, then.
+            for each in asked:
+                await self._answer([each])
+            return
+        except BaseException:
+            for _, answer in asked:
+                answer.cancel()
+            raise
+        for (_, answer), found in zip(asked, answers, strict=True):
+            if not answer.cancelled():
+                answer.set_result(found)
 
     # What follows runs in the worker's thread.
 
@@ -341,26 +371,6 @@ class QdrantEdgeStore(PassageStore):
         records, _ = self._scroll(len(wanted), which, PASSAGE)
         passages = (passage_of(record.payload) for record in records)
         return {passage.id: passage for passage in passages}
-
-    def _answer(self, own: _Asked) -> Answer:
-        """Answers a search, and with it others that wait."""
-        if own.answer is not None:
-            return own.answer
-        together = [own]
-        while self._waiting and len(together) < AT_ONCE:
-            other = self._waiting.popleft()
-            if other is not own:
-                together.append(other)
-        try:
-            answers = self._searching.answer([each.query for each in together])
-        except Exception:
-            if len(together) == 1:
-                raise
-            # One of them cannot be answered: each alone, then.
-            return self._searching.answer([own.query])[0]
-        for each, answer in zip(together, answers, strict=True):
-            each.answer = answer
-        return answers[0]
 
     def _interrupted(self) -> list[str]:
         """The documents whose writing a process did not end."""
