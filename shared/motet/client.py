@@ -357,7 +357,8 @@ class TaskHandle:
                         return record
                     # The announcement is a core message: a lost one is made good by looking.
                     try:
-                        await asyncio.wait_for(heard.wait(), RESULT_POLL_S)
+                        async with asyncio.timeout(RESULT_POLL_S):
+                            await heard.wait()
                     except TimeoutError:
                         continue
                     heard.clear()

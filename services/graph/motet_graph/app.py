@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Annotated
@@ -11,7 +12,8 @@ from faststream.annotations import ContextRepo
 
 from motet.agent import Agent
 from motet.bus import Bus
-from motet.models import chat_model
+from motet.errors import SetupError
+from motet.models import ChatModel, chat_model
 from motet.models import embedder as embedder_of
 from motet.settings import Settings, load_settings
 from motet_graph.arcadedb_server import DATABASE, embedded_server
@@ -25,7 +27,25 @@ from motet_graph.settings import GraphSettings
 from motet_graph.skills import declare
 from motet_graph.stores.bolt import BoltStore
 
-__all__ = ["agent", "open_store"]
+__all__ = ["agent", "open_store", "reader_of"]
+
+log = logging.getLogger(__name__)
+
+
+def reader_of(own: GraphSettings, settings: Settings) -> ChatModel | None:
+    """The chat model, where the settings have it read passages.
+
+    Raises:
+        SetupError: It cannot be had, and MOTET_GRAPH_EXTRACTION is `model`; `auto` reads passages
+            by spelling then.
+    """
+    try:
+        return chat_model(settings) if own.reads_by_model(settings) else None
+    except SetupError as error:
+        if own.extraction == "model":
+            raise
+        log.warning("passages are read by spelling, not by a model: %s", error)
+        return None
 
 
 @asynccontextmanager
@@ -65,11 +85,11 @@ async def resources(
     embedder = context.get("embedder") or embedder_of(settings)
     async with AsyncExitStack() as stack:
         extractor: Extractor = OfflineExtractor()
-        model = context.get("model")
-        if own.reads_by_model(settings):
-            if model is None:
-                model = chat_model(settings)
-                stack.push_async_callback(model.close)
+        given = context.get("model")
+        if given is not None and own.reads_by_model(settings):
+            extractor = ModelExtractor(given)
+        elif given is None and (model := reader_of(own, settings)) is not None:
+            stack.push_async_callback(model.close)
             extractor = ModelExtractor(model)
         store = context.get("store") or await stack.enter_async_context(open_store(own, settings))
         atlas = Atlas(store, refresh_s=own.refresh_s, maps=own.maps)

@@ -36,11 +36,15 @@ FORGET = "graph.forget"
 def sources(call: Call) -> Sources:
     """The object store, and the speech agent where one lives."""
 
+    async def fetch(blob: BlobRef) -> bytes:
+        # Larger ones are refused before anything is fetched, by the retriever's own limit.
+        return await call.blobs.get(blob, max_bytes=blob.size)
+
     async def transcribe(audio: BlobRef) -> Transcript:
         request = TranscribeRequest(audio=audio)
         return await call.delegate(TRANSCRIBE, request, Transcript, step=f"hear {audio.sha256}")
 
-    return Sources(call.blobs.get, transcribe if _lives(call, TRANSCRIBE) else None)
+    return Sources(fetch, transcribe if _lives(call, TRANSCRIBE) else None)
 
 
 def graph(call: Call) -> Graph | None:

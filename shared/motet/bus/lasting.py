@@ -13,6 +13,8 @@ Besides:
   that was renewed meanwhile. Here it is made again.
 - Its `flush` sends its question at once, ahead of what waits to be sent, so that the answer says
   nothing of that.
+- Who is cancelled while it sends, or in the moment in which an answer comes, goes on as if nothing
+  had happened: the one is caught, the other lost by `asyncio.wait_for` before Python 3.12.
 - To a server without TLS it speaks in the clear, also where it was given a TLS context.
 
 What is overridden is private to nats-py: the tests `test_bad_calls.py`, `test_server_loss.py` and
@@ -23,15 +25,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.protocol.parser import PERMISSIONS_ERR, STALE_CONNECTION
+from typing_extensions import override
 
 __all__ = ["LastingClient", "NoTlsError"]
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class NoTlsError(NatsError):
@@ -49,6 +56,20 @@ class LastingClient(Client):
         """Lets go of a connection that did not come about."""
         if self._transport is not None:
             self._transport.close()
+
+    @override
+    async def request(self, *args: Any, **options: Any) -> Msg:
+        """As nats-py's, but who is cancelled does not go on."""
+        return await _heeded(super().request(*args, **options))
+
+    @override
+    async def flush(self, *args: Any, **options: Any) -> None:
+        """As nats-py's, but who is cancelled does not go on."""
+        await _heeded(super().flush(*args, **options))
+
+    async def _flush_pending(self, *args: Any, **options: Any) -> Any:
+        """Part of whatever is sent."""
+        return await _heeded(super()._flush_pending(*args, **options))
 
     async def _process_msg(
         self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: Any
@@ -93,3 +114,17 @@ class LastingClient(Client):
             self._pending = []
             self._pending_data_size = 0
         await super()._send_ping(future)
+
+
+async def _heeded(action: Coroutine[Any, Any, T]) -> T:
+    """What `action` returns, unless who awaits it was cancelled meanwhile.
+
+    Raises:
+        CancelledError: They were, and `action` kept it to itself.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    done = await action
+    if task and task.cancelling() > before:
+        raise asyncio.CancelledError
+    return done

@@ -129,7 +129,8 @@ class ReadyQueues:
                     looked = loop.time()
                     continue
                 try:
-                    await asyncio.wait_for(self._something.wait(), LOOK_S)
+                    async with asyncio.timeout(LOOK_S):
+                        await self._something.wait()
                 except TimeoutError:
                     continue
             else:
@@ -182,7 +183,8 @@ class ReadyQueues:
         self._pull = asyncio.get_running_loop().create_future()
         try:
             await self._bus.client.publish(subject, _ONE_NOW, reply=self._reply)
-            status = await asyncio.wait_for(self._pull, PULL_S)
+            async with asyncio.timeout(PULL_S):
+                status = await self._pull
         except (NatsError, TimeoutError) as error:
             log.debug("no answer from queue %s: %s", wanted.durable_name, error)
             return False

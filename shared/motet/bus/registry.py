@@ -127,7 +127,8 @@ class Registry:
                 watch = self._bucket.watch()
                 while True:
                     try:
-                        item = await asyncio.wait_for(anext(watch), silence_s)
+                        async with asyncio.timeout(silence_s):
+                            item = await anext(watch)
                     except TimeoutError:
                         break
                     if item is None:

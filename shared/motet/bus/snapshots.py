@@ -205,7 +205,8 @@ class Snapshots:
         give_up = loop.time() + SILENCE_S
         while True:
             try:
-                return await asyncio.wait_for(chunks.get(), _WATCH_S)
+                async with asyncio.timeout(_WATCH_S):
+                    return await chunks.get()
             except TimeoutError:
                 if self._lost(since):
                     raise unavailable(

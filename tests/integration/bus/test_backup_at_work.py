@@ -107,7 +107,6 @@ class Load:
         self._mesh = mesh
         self._changed = asyncio.Event()
         self._clients: list[asyncio.Task[None]] = []
-        self._over = False
         self.goals: dict[str, str] = {}
         """Of each task that was accepted, by its id."""
 
@@ -117,13 +116,12 @@ class Load:
 
     async def stop(self) -> None:
         """Submits no more."""
-        self._over = True
         for client in self._clients:
             client.cancel()
         await asyncio.gather(*self._clients, return_exceptions=True)
 
     async def _run(self, client: int) -> None:
-        while not self._over:
+        while True:
             goal = f"{len(self.goals)}-{client}"
             task = await self._mesh.motet.submit(goal)
             self.goals[task.id] = goal

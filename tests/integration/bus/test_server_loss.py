@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from nats.aio.msg import Msg
@@ -322,3 +322,39 @@ async def test_a_flush_at_a_server_that_takes_nothing_more_ends(
                 with pytest.raises(FlushTimeoutError):
                     await bus.client.flush(timeout=1)
             line.release()
+
+
+async def test_who_is_cancelled_as_an_answer_comes_does_not_go_on(mesh: TestMesh) -> None:
+    client = mesh.bus.client
+    questions: asyncio.Queue[Msg] = asyncio.Queue()
+    subject = client.new_inbox()
+    await client.subscribe(subject, cb=questions.put)
+    asking = asyncio.create_task(client.request(subject, b"?", timeout=20))
+    question = await questions.get()
+    (answer,) = client._resp_map.values()
+    answer.set_result(question)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+
+
+async def test_who_is_cancelled_as_a_task_is_heard_of_does_not_go_on(
+    mesh: TestMesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: asyncio.Queue[Any] = asyncio.Queue()
+
+    class Heard(asyncio.Event):
+        async def wait(self) -> Literal[True]:
+            waits.put_nowait(self)
+            return await super().wait()
+
+    task = await mesh.motet.submit("go")
+    monkeypatch.setattr("motet.client.asyncio.Event", Heard)
+    waiting = asyncio.create_task(task.result(20))
+    heard = await waits.get()
+    monkeypatch.undo()
+    heard.set()
+    await asyncio.sleep(0)  # what waits for the event is done, and who waits for that not yet
+    waiting.cancel()
+    await asyncio.wait({waiting}, timeout=5)
+    assert waiting.cancelled()

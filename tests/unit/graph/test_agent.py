@@ -9,7 +9,7 @@ import pytest
 from motet.errors import SetupError
 from motet.messages import EntityRequest, GraphSearchRequest, PathsRequest
 from motet.settings import Settings, load_settings
-from motet_graph.app import agent
+from motet_graph.app import agent, reader_of
 from motet_graph.ranking import Weights
 from motet_graph.settings import GraphSettings
 
@@ -47,6 +47,16 @@ def test_a_local_model_does_not_read() -> None:
     own = load_settings(GraphSettings)
     assert not own.reads_by_model(Settings(model="local:qwen2.5-coder-1.5b"))
     assert own.reads_by_model(Settings(model="openai:gpt-4.1-mini"))
+
+
+def test_who_reads_where_the_model_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ANTHROPIC_API_KEY", "MOTET_ANTHROPIC_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    keyless = Settings(model="anthropic:claude-haiku-4-5")
+    assert reader_of(load_settings(GraphSettings), keyless) is None
+    monkeypatch.setenv("MOTET_GRAPH_EXTRACTION", "model")
+    with pytest.raises(SetupError, match="ANTHROPIC_API_KEY"):
+        reader_of(load_settings(GraphSettings), keyless)
 
 
 def test_passwords_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
