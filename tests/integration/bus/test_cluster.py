@@ -91,7 +91,9 @@ async def test_the_leader_of_the_ledger_dies_before_an_outcome_is_stored(
 
     record = await task.result(40)
     assert record.answer == Answer(text="one two")
-    assert gate.entered == 2
+    # Where that server led the queue of calls too, the first may have been delivered once more
+    # before its outcome was stored.
+    assert gate.entered in (2, 3)
     await own_mesh.drained("CALLS")
     await own_mesh.drained("TASKS")
 

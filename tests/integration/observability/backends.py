@@ -66,7 +66,7 @@ def _get(url: str) -> Any:
         return body
 
 
-async def until(look: Callable[[], Any], within_s: float = 30) -> Any:
+async def until(look: Callable[[], Any], within_s: float = 60) -> Any:
     """The first thing that an awaited look gives which is true; the last one when time is up."""
     deadline = time.monotonic() + within_s
     while not (found := await look()) and time.monotonic() < deadline:  # noqa: ASYNC110
