@@ -201,26 +201,26 @@ class QdrantEdgeStore(PassageStore):
 
     @override
     async def export(
-        self, limit: int, after: str | None
+        self, limit: int, after: str | None, *, passages: bool = True
     ) -> tuple[list[StoredDocument], str | None]:
         cursor = None if after is None else UUID(after)
         names, following = await self._step(self._names, limit, cursor)
-        documents = [await self._stored(name) for name in names]
+        documents = [await self._stored(name, passages) for name in names]
         return [each for each in documents if each is not None], following
 
-    async def _stored(self, name: str) -> StoredDocument | None:
+    async def _stored(self, name: str, passages: bool) -> StoredDocument | None:
         """A document, read in steps, anew if it changes between them; None if it is gone."""
         record = await self._step(self._record, name)
         while record is not None and record.document is not None:
             found: list[IndexedPassage] = []
             after: UUID | None = None
-            while True:
+            while passages:
                 some, following = await self._step(self._parts, record, after)
                 found += some
                 if following is None:
                     break
                 after = UUID(following)
-            now = await self._step(self._record, name)
+            now = await self._step(self._record, name) if passages else record
             if now == record:
                 found.sort(key=lambda each: each.passage.position)
                 return StoredDocument(record.tenant, record.document, found)

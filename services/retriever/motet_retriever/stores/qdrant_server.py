@@ -268,9 +268,12 @@ class QdrantServerStore(PassageStore):
 
     @override
     async def export(
-        self, limit: int, after: str | None
+        self, limit: int, after: str | None, *, passages: bool = True
     ) -> tuple[list[StoredDocument], str | None]:
         records, following = await self._records.all(limit, None if after is None else UUID(after))
+        if not passages:
+            found = ((each.tenant, each.document) for each in records)
+            return [StoredDocument(by, each, []) for by, each in found if each], following
         documents = [await self._stored(record) for record in records]
         return [each for each in documents if each is not None], following
 
