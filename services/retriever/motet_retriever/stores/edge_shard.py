@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import qdrant_edge as qdrant
 
-from motet_retriever.stores.qdrant_payload import INDEXED
+from motet_retriever.stores.qdrant_payload import INDEXED, IndexKind
 
-__all__ = ["FORMAT", "open_shard"]
+__all__ = ["FORMAT", "make_indexes", "open_shard"]
 
-FORMAT = 2
+FORMAT = 3
 """Version of everything that decides what is in the folder."""
 
-OF_RECORDS = {"record": "keyword", "state": "keyword"}
+OF_RECORDS: dict[str, IndexKind] = {"record": "keyword", "state": "keyword"}
 """What the store itself asks for, beside `INDEXED`."""
 
 NO_INDEX_BELOW_KB = 1 << 31
@@ -34,10 +35,15 @@ def open_shard(path: Path, dimension: int) -> qdrant.EdgeShard:
         unfinished = path / "shard.new"
         shutil.rmtree(unfinished, ignore_errors=True)
         shard = qdrant.EdgeShard.create(str(unfinished), config)
-        for field, kind in {**INDEXED, **OF_RECORDS}.items():
-            index = getattr(qdrant.PayloadSchemaType, kind.capitalize())
-            shard.update(qdrant.UpdateOperation.create_field_index(field, index))
+        make_indexes(shard, {**INDEXED, **OF_RECORDS})
         shard.flush()
         shard.close()
         unfinished.rename(folder)
     return qdrant.EdgeShard.load(str(folder), config)
+
+
+def make_indexes(shard: qdrant.EdgeShard, wanted: Mapping[str, IndexKind]) -> None:
+    """Makes indexes of fields. Blocks: nothing where there are no points, else 20 µs a point."""
+    for field, kind in wanted.items():
+        index = getattr(qdrant.PayloadSchemaType, kind.capitalize())
+        shard.update(qdrant.UpdateOperation.create_field_index(field, index))

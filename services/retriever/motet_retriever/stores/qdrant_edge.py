@@ -26,7 +26,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar, cast
 from uuid import UUID
 
 import numpy as np
@@ -37,7 +37,7 @@ from motet.messages import DocumentInfo, Filter, Passage, Principal
 from motet_retriever.stores.bm25 import bm25
 from motet_retriever.stores.edge_cache import CachedDocument, EdgeCache
 from motet_retriever.stores.edge_search import Answer, EdgeSearch
-from motet_retriever.stores.edge_shard import FORMAT, open_shard
+from motet_retriever.stores.edge_shard import FORMAT, make_indexes, open_shard
 from motet_retriever.stores.edge_terms import EdgeTerms
 from motet_retriever.stores.folder import StoreFolder
 from motet_retriever.stores.port import (
@@ -47,12 +47,16 @@ from motet_retriever.stores.port import (
     IndexedPassage,
     PassageStore,
     Query,
+    StoredDocument,
 )
 from motet_retriever.stores.qdrant_filters import translate
 from motet_retriever.stores.qdrant_payload import (
+    INDEXED_PASSAGE,
     PASSAGE,
     document_id,
     finders,
+    indexed_of,
+    new_indexes,
     passage_of,
     passage_payload,
     point_id,
@@ -135,6 +139,7 @@ class QdrantEdgeStore(PassageStore):
         )
         try:
             self._shard = open_shard(path, dimension)
+            self._indexed = {*self._shard.info().payload_schema}
             self._shard.optimize()  # gives back the room of what was deleted
             self._cache = EdgeCache(path / "cache", dimension)
             self._searching = EdgeSearch(self._shard, self._cache)
@@ -191,6 +196,34 @@ class QdrantEdgeStore(PassageStore):
     @override
     async def get(self, principal: Principal, ids: Sequence[str]) -> dict[str, Passage]:
         return await self._step(self._get, principal, ids)
+
+    @override
+    async def export(
+        self, limit: int, after: str | None, *, passages: bool = True
+    ) -> tuple[list[StoredDocument], str | None]:
+        cursor = None if after is None else UUID(after)
+        names, following = await self._step(self._names, limit, cursor)
+        documents = [await self._stored(name, passages) for name in names]
+        return [each for each in documents if each is not None], following
+
+    async def _stored(self, name: str, passages: bool) -> StoredDocument | None:
+        """A document, read in steps, anew if it changes between them; None if it is gone."""
+        record = await self._step(self._record, name)
+        while record is not None and record.document is not None:
+            found: list[IndexedPassage] = []
+            after: UUID | None = None
+            while passages:
+                some, following = await self._step(self._parts, record, after)
+                found += some
+                if following is None:
+                    break
+                after = UUID(following)
+            now = await self._step(self._record, name) if passages else record
+            if now == record:
+                found.sort(key=lambda each: each.passage.position)
+                return StoredDocument(record.tenant, record.document, found)
+            record = now
+        return None
 
     @override
     async def flush(self) -> None:
@@ -256,6 +289,7 @@ class QdrantEdgeStore(PassageStore):
         if before.document is not None and not sees(principal, before.document.labels):
             raise HiddenError(document.source)
         after = _Record(name, principal.tenant, document, before.version + 1)
+        self._index(passages)
         self._unsettled.add(name)
         self._upsert([before.point(WRITING)])
         for first in range(0, len(passages), BATCH):
@@ -266,6 +300,12 @@ class QdrantEdgeStore(PassageStore):
         else:
             self._cache.drop(name)
         self._settle_all()
+
+    def _index(self, passages: Sequence[IndexedPassage]) -> None:
+        """Makes indexes of custom fields that are new."""
+        wanted = new_indexes(self._indexed, passages)
+        make_indexes(self._shard, wanted)
+        self._indexed.update(wanted)
 
     def _fail(self, principal: Principal, document: DocumentInfo) -> None:
         there = self._record(document_id(principal.tenant, document.source))
@@ -372,6 +412,23 @@ class QdrantEdgeStore(PassageStore):
         passages = (passage_of(record.payload) for record in records)
         return {passage.id: passage for passage in passages}
 
+    def _names(self, limit: int, after: UUID | None) -> tuple[list[str], str | None]:
+        """The ids of documents."""
+        there = TERMS.join(must_not=[TERMS.empty("record")])
+        records, following = self._scroll(limit, [there], ["record"], after)
+        return [(record.payload or {})["record"] for record in records], following
+
+    def _parts(
+        self, record: _Record, after: UUID | None
+    ) -> tuple[list[IndexedPassage], str | None]:
+        """Passages, sections and the document itself, as they were put."""
+        points, following = self._scroll(
+            BATCH, [TERMS.one_of("document", [record.id])], INDEXED_PASSAGE, after, ["dense"]
+        )
+        return [
+            indexed_of(point.payload, cast("Any", point.vector)["dense"]) for point in points
+        ], following
+
     def _interrupted(self) -> list[str]:
         """The documents whose writing a process did not end."""
         which = [TERMS.one_of("state", [WRITING])]
@@ -392,6 +449,7 @@ class QdrantEdgeStore(PassageStore):
         which: list[qdrant.ConditionType],
         payload: list[str],
         after: UUID | None = None,
+        vectors: list[str] | Literal[False] = False,
     ) -> tuple[list[qdrant.Record], str | None]:
         records, following = self._shard.scroll(
             qdrant.ScrollRequest(
@@ -399,7 +457,7 @@ class QdrantEdgeStore(PassageStore):
                 limit=limit,
                 filter=qdrant.Filter(must=which),
                 with_payload=payload,
-                with_vector=False,
+                with_vector=vectors,
             )
         )
         return records, None if following is None else str(following)
