@@ -356,6 +356,18 @@ class FilterContract(ABC):
             meets()
             runner.run(store.close())
 
+    async def test_any_number_of_fields_can_be_filtered_by(self, store: PassageStore) -> None:
+        """More than a store keeps indexes of."""
+        for number in range(5):
+            fields = {f"n{number}-{each}": each for each in range(32)}
+            await store.put(*version(f"s{number}", ["word"], fields=fields))
+        for number in range(5):
+            where = Condition(field=f"fields.n{number}-31", op="gt", value=30)
+            query = Query(10, ANYBODY, vector=unit(0), words="word", where=where)
+            found = await store.search(query)
+            for hits in found.values():
+                assert {each.passage.source for each in hits} == {f"s{number}"}
+
     async def test_a_passage_with_fields_comes_back_as_it_was(self, store: PassageStore) -> None:
         fields = {"a": True, "b": (1, "x", 2.5, False), "c": "2026-01-01T00:00:00Z", "d": ()}
         document = version("a", ["word"], fields=fields, page=3, language="en", block="table")

@@ -10,7 +10,7 @@ its words have before its text.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Literal
 from uuid import UUID, uuid5
@@ -139,7 +139,7 @@ def new_indexes(there: Collection[str], passages: Sequence[IndexedPassage]) -> d
     # Fields are the document's, so every passage has the same.
     stored = attributes(passages[0].passage) if passages else {}
     room = CUSTOM_INDEXES - sum(".fields." in each for each in there)
-    new = (
+    new: Iterator[tuple[str, IndexKind]] = (
         (field, index)
         for kind, index in CUSTOM.items()
         for name in stored.get(kind, {}).get("fields", {})

@@ -9,14 +9,14 @@ from qdrant_client import models
 
 from motet.errors import FaultError, SetupError
 from motet_retriever.stores.qdrant_calls import Collection
-from motet_retriever.stores.qdrant_payload import INDEXED
+from motet_retriever.stores.qdrant_payload import INDEXED, IndexKind
 
-__all__ = ["prepare"]
+__all__ = ["make_indexes", "prepare"]
 
 FORMAT = 3
 """Version of everything that decides what is in a collection."""
 MAKER = "motet"
-OF_RECORDS = {
+OF_RECORDS: dict[str, IndexKind] = {
     "record": "keyword",
     "revision": "keyword",
     "version": "integer",
@@ -25,8 +25,11 @@ OF_RECORDS = {
 """What the store itself asks for, beside `INDEXED`."""
 
 
-async def prepare(collection: Collection, model: str, dimension: int) -> None:
+async def prepare(collection: Collection, model: str, dimension: int) -> set[str]:
     """Makes the collection for embeddings by `model`, unless it is there.
+
+    Returns:
+        The fields that have an index.
 
     Raises:
         SetupError: The one that is there is for something else.
@@ -49,11 +52,26 @@ async def prepare(collection: Collection, model: str, dimension: int) -> None:
             # Another retriever may have made it meanwhile.
             if not await ask(client.collection_exists, name):
                 raise
-    config = (await ask(client.get_collection, name)).config
-    _check(name, config, {**made_by, "dimension": dimension})
-    for field, kind in {**INDEXED, **OF_RECORDS}.items():
+    info = await ask(client.get_collection, name)
+    _check(name, info.config, {**made_by, "dimension": dimension})
+    wanted: dict[str, IndexKind] = {**INDEXED, **OF_RECORDS}
+    there = set(info.payload_schema)
+    for field in there:
+        wanted.pop(field, None)
+    await make_indexes(collection, wanted)
+    return {*there, *wanted}
+
+
+async def make_indexes(collection: Collection, wanted: Mapping[str, IndexKind]) -> None:
+    """Makes indexes of fields, unless they are there.
+
+    Raises:
+        FaultError: The server fails.
+    """
+    make = collection.client.create_payload_index
+    for field, kind in wanted.items():
         schema = models.PayloadSchemaType(kind)
-        await ask(client.create_payload_index, name, field_name=field, field_schema=schema)
+        await collection.ask(make, collection.name, field_name=field, field_schema=schema)
 
 
 def _check(name: str, config: models.CollectionConfig, wanted: Mapping[str, Any]) -> None:

@@ -24,7 +24,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, cast
 from uuid import UUID
 from weakref import WeakValueDictionary
@@ -52,6 +52,7 @@ from motet_retriever.stores.qdrant_payload import (
     PASSAGE,
     document_id,
     indexed_of,
+    new_indexes,
     passage_of,
     passage_payload,
     point_id,
@@ -59,7 +60,7 @@ from motet_retriever.stores.qdrant_payload import (
     sees,
 )
 from motet_retriever.stores.qdrant_records import TERMS, Record, Records, generation_after
-from motet_retriever.stores.qdrant_schema import prepare
+from motet_retriever.stores.qdrant_schema import make_indexes, prepare
 
 __all__ = ["QdrantServerStore"]
 
@@ -122,13 +123,23 @@ class QdrantServerStore(PassageStore):
         """The store over a client, which `close` closes."""
         there = Collection(client, collection)
         await reach(client)
-        await prepare(there, model, dimension)
-        store = cls(there, dimension, close)
+        indexed = await prepare(there, model, dimension)
+        store = cls(there, dimension, close, indexed=indexed)
         await store._sweep()
         return store
 
-    def __init__(self, collection: Collection, dimension: int, close: _Close | None = None) -> None:
+    def __init__(
+        self,
+        collection: Collection,
+        dimension: int,
+        close: _Close | None = None,
+        *,
+        indexed: Iterable[str] = (),
+    ) -> None:
         """Use `open`."""
+        self._collection = collection
+        self._indexed = {*indexed}
+        """Fields that have an index."""
         self._ask = collection.ask
         self._client = collection.client
         self._name = collection.name
@@ -377,6 +388,9 @@ class QdrantServerStore(PassageStore):
         self, claim: Record, document: DocumentInfo, passages: Sequence[IndexedPassage]
     ) -> Record | None:
         """Stores passages under a claim, renewed with each batch; None when it is lost."""
+        wanted = new_indexes(self._indexed, passages)
+        await make_indexes(self._collection, wanted)
+        self._indexed.update(wanted)
         renewed: Record | None = claim
         for first in range(0, len(passages), BATCH):
             if first:
