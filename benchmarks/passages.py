@@ -78,7 +78,8 @@ async def _embedded(
     texts: Sequence[str],
 ) -> tuple[np.ndarray[Any, np.dtype[np.float32]], float]:
     """Embeddings by the local model, and the seconds that they took."""
-    model = embedder_of(load_settings(Settings))
+    settings = load_settings(Settings).model_copy(update={"model_cache": False})
+    model = embedder_of(settings)
     await model.embed(texts[:1])
     began = time.perf_counter()
     parts = [await model.embed(texts[at : at + 128]) for at in range(0, len(texts), 128)]
