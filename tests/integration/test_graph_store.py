@@ -142,6 +142,24 @@ class GraphStoreTests:
             "b": ("1", "fingerprint of 1"),
         }
 
+    async def test_a_change_is_another_revision_of_its_tenant(self, store: BoltStore) -> None:
+        seen = [await store.revision("red")]
+        assert seen == [None]
+        for count in range(2):
+            await put(store, document("a", [("ada", "leads", f"acme {count}")]), "red")
+            seen.append(await store.revision("red"))
+        await put(store, document("b", [("ada", "leads", "acme")]), "red")
+        seen.append(await store.revision("red"))
+        await store.delete("red", ["b", "none"])
+        seen.append(await store.revision("red"))
+        assert len({*seen}) == 5
+        await put(store, document("a", [("ada", "leads", "acme")]), "blue")
+        await store.delete("red", ["none"])
+        assert await store.revision("red") == seen[-1]
+        assert (await store.revisions("red", ["a", "none"])).keys() == {"a"}
+        await store.delete("red", ["a"])
+        assert await store.revision("red") is None
+
     async def test_deleting_leaves_nothing(self, store: BoltStore) -> None:
         await put(store, document("a", [("ada", "leads", "acme")]))
         await put(store, document("b", [("bo", "knows", "ada")]))
@@ -241,7 +259,7 @@ class GraphStoreTests:
     async def test_a_query_needs_the_store_for_itself(self, store: BoltStore) -> None:
         query = GraphQueryRequest(cypher="MATCH (n) RETURN count(n)")
         await put(store, document("a", [("ada", "leads", "acme")]), "red")
-        assert (await ask(store, "red", query)).rows == ((4,),)
+        assert (await ask(store, "red", query)).rows == ((5,),)
         with pytest.raises(FaultError, match="other tenants"):
             await ask(store, "blue", query)
         await put(store, document("b", [("ada", "leads", "acme")]), "blue")
@@ -253,7 +271,7 @@ class GraphStoreTests:
                 False,
             )
         await store.delete("blue", ["b"])
-        assert (await ask(store, "red", query)).rows == ((4,),)
+        assert (await ask(store, "red", query)).rows == ((5,),)
 
     async def test_a_store_that_knew_no_tenants_is_refused(
         self, store: BoltStore, connect: Connect
@@ -286,7 +304,7 @@ class GraphStoreTests:
             if isinstance(raised.value, FaultError):
                 assert raised.value.fault.type == "invalid_input", query
         assert await self.counts(store) == before
-        assert await self.rows(store, "MATCH (n) RETURN count(n)") == [(4,)]
+        assert await self.rows(store, "MATCH (n) RETURN count(n)") == [(5,)]
 
     async def test_what_slips_through_the_parser_cannot_write(self, store: BoltStore) -> None:
         await put(store, document("a", [("ada", "leads", "acme")]))

@@ -74,6 +74,8 @@ class _Sheet:
         self._held: dict[str, _Held] = {}
         self._records: dict[str, EntityRecord] = {}
         self._map: GraphMap | None = None
+        self._revision: str | None = None
+        """Of what is held."""
         self._looked_at = float("-inf")
         self._turn = asyncio.Lock()
 
@@ -97,6 +99,10 @@ class _Sheet:
 
     async def _read(self) -> bool:
         """Takes over what has changed; whether anything has."""
+        # Read before the documents: what changes in between is looked for again.
+        revision = await self._store.revision(self._tenant)
+        if revision is not None and revision == self._revision:
+            return False
         there = await self._store.revisions(self._tenant)
         gone = self._held.keys() - there.keys()
         stale = [
@@ -121,6 +127,7 @@ class _Sheet:
             missing = sorted(keys - self._records.keys())
             found = await self._store.entities(self._tenant, missing)
             self._records.update({each.key: each for each in found})
+        self._revision = revision
         return bool(stale or gone)
 
 

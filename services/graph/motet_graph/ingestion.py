@@ -74,7 +74,7 @@ class Ingestion:
         Raises:
             FaultError: From the models, the store, or `check`.
         """
-        there = await self._store.revisions(tenant)
+        there = await self._store.revisions(tenant, [each.source for each in documents])
         known = {source: pair[1] for source, pair in there.items()}
         items: list[Item] = []
         for group in _groups(documents):

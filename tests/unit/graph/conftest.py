@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -49,18 +49,32 @@ class MemoryStore(GraphStore):
         self.parts: defaultdict[str, dict[str, DocumentPart]] = defaultdict(dict)
         self.records: defaultdict[str, dict[str, EntityRecord]] = defaultdict(dict)
         self.loaded: list[str] = []
+        self.changes: Counter[str] = Counter()
+        self.compared = 0
 
     async def put(
         self, tenant: str, part: DocumentPart, entities: Mapping[str, EntityRecord]
     ) -> None:
+        self.changes[tenant] += 1
         self.parts[tenant][part.source] = part
         self.records[tenant].update(entities)
 
     async def delete(self, tenant: str, sources: Sequence[str]) -> set[str]:
+        self.changes[tenant] += 1
         return {source for source in sources if self.parts[tenant].pop(source, None)}
 
-    async def revisions(self, tenant: str) -> dict[str, tuple[str, str]]:
-        return {key: (part.revision, part.fingerprint) for key, part in self.parts[tenant].items()}
+    async def revision(self, tenant: str) -> str | None:
+        return str(self.changes[tenant])
+
+    async def revisions(
+        self, tenant: str, sources: Sequence[str] | None = None
+    ) -> dict[str, tuple[str, str]]:
+        self.compared += sources is None
+        return {
+            key: (part.revision, part.fingerprint)
+            for key, part in self.parts[tenant].items()
+            if sources is None or key in sources
+        }
 
     async def has_others(self, tenant: str) -> bool:
         return any(parts for other, parts in self.parts.items() if other != tenant)

@@ -72,6 +72,21 @@ async def test_ingesting_again_does_nothing(
     assert [item.status for item in changed.items] == ["replaced"]
 
 
+async def test_what_has_not_changed_is_not_compared(
+    store: MemoryStore, ingestion: Ingestion
+) -> None:
+    await ingestion.ingest(TENANT, DOCUMENTS)
+    atlas = Atlas(store, refresh_s=0)
+    first = await atlas.current(TENANT)
+    assert await atlas.current(TENANT) is first
+    await ingestion.ingest("blue", DOCUMENTS)
+    assert await atlas.current(TENANT) is first
+    assert store.compared == 1
+    await ingestion.ingest(TENANT, [document("Bread", BREAD + " And yeast.")])
+    assert await atlas.current(TENANT) is not first
+    assert store.compared == 2
+
+
 async def test_of_two_with_one_source_the_later_stays(
     store: MemoryStore, ingestion: Ingestion
 ) -> None:

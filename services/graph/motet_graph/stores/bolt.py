@@ -19,7 +19,7 @@ from neo4j import AsyncDriver, AsyncGraphDatabase, AsyncManagedTransaction, Quer
 from neo4j.exceptions import DriverError, Neo4jError
 
 from motet.errors import FaultError, NotYetError, SetupError
-from motet.messages import FaultType
+from motet.messages import FaultType, new_id
 from motet_graph.statements import DocumentPart
 from motet_graph.stores import cypher
 from motet_graph.stores.arcadedb import ARCADEDB
@@ -162,6 +162,7 @@ class BoltStore(GraphStore):
                     )
             if known:
                 await _ran(tx, cypher.FORGET_ENTITIES, ids=known)
+            await _ran(tx, cypher.TOUCH, tenant=tenant, revision=new_id())
 
         await self._write(work)
 
@@ -176,13 +177,25 @@ class BoltStore(GraphStore):
                 entities = await _removed(tx, documents)
                 await _ran(tx, cypher.REMOVE_DOCUMENTS, ids=documents)
                 await _ran(tx, cypher.FORGET_ENTITIES, ids=entities)
+                await _ran(tx, cypher.TOUCH, tenant=tenant, revision=new_id())
+                await _ran(tx, cypher.NOTHING_LEFT, tenant=tenant)
             return there
 
         return await self._write(work)
 
-    async def revisions(self, tenant: str) -> dict[str, tuple[str, str]]:
+    async def revision(self, tenant: str) -> str | None:
+        """See `GraphStore.revision`."""
+        records = await self._read(cypher.REVISION, tenant=tenant)
+        return records[0]["revision"] if records else None
+
+    async def revisions(
+        self, tenant: str, sources: Sequence[str] | None = None
+    ) -> dict[str, tuple[str, str]]:
         """See `GraphStore.revisions`."""
-        records = await self._read(cypher.REVISIONS, tenant=tenant)
+        if sources is None:
+            records = await self._read(cypher.REVISIONS, tenant=tenant)
+        else:
+            records = await self._read(cypher.REVISIONS_OF, ids=cypher.ids_of(tenant, sources))
         return {each["source"]: (each["revision"], each["fingerprint"]) for each in records}
 
     async def has_others(self, tenant: str) -> bool:

@@ -22,14 +22,18 @@ __all__ = [
     "FIND",
     "FORGET_ENTITIES",
     "LOAD",
+    "NOTHING_LEFT",
     "OLD",
     "OTHERS",
     "PUT_DOCUMENT",
     "PUT_ENTITIES",
     "REMOVE",
     "REMOVE_DOCUMENTS",
+    "REVISION",
     "REVISIONS",
+    "REVISIONS_OF",
     "SCAN",
+    "TOUCH",
     "WHICH",
     "ids_of",
     "packed",
@@ -43,6 +47,18 @@ Row = Mapping[str, Any]
 REVISIONS = (
     "MATCH (d:Document) WHERE d.tenant = $tenant "
     "RETURN d.source AS source, d.revision AS revision, d.fingerprint AS fingerprint"
+)
+REVISIONS_OF = (
+    "UNWIND $ids AS id MATCH (d:Document {id: id}) "
+    "RETURN d.source AS source, d.revision AS revision, d.fingerprint AS fingerprint"
+)
+REVISION = "MATCH (t:Tenant {id: $tenant}) RETURN t.revision AS revision"
+TOUCH = "MERGE (t:Tenant {id: $tenant}) SET t.revision = $revision"
+"""Says that what a tenant has is another; the last statement that changes anything, so that those
+who change it wait for each other as shortly as can be."""
+NOTHING_LEFT = (
+    "MATCH (t:Tenant {id: $tenant}) "
+    "WHERE NOT EXISTS { MATCH (d:Document) WHERE d.tenant = $tenant } DELETE t"
 )
 OTHERS = "MATCH (d:Document) WHERE d.tenant <> $tenant RETURN d.tenant AS tenant LIMIT 1"
 """A row where another tenant has a document, and so anything."""

@@ -18,6 +18,7 @@ NEO4J = Dialect(
         "DROP CONSTRAINT entity_key IF EXISTS",
         "CREATE CONSTRAINT document_id IF NOT EXISTS FOR (d:Document) REQUIRE d.id IS UNIQUE",
         "CREATE CONSTRAINT passage_id IF NOT EXISTS FOR (p:Passage) REQUIRE p.key IS UNIQUE",
+        "CREATE CONSTRAINT tenant_id IF NOT EXISTS FOR (t:Tenant) REQUIRE t.id IS UNIQUE",
         "CREATE CONSTRAINT entity_id IF NOT EXISTS FOR (e:Entity) REQUIRE e.id IS UNIQUE",
     ),
     # Two transactions that make one node at once: the second finds it when it tries again.

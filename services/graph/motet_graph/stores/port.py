@@ -73,8 +73,14 @@ class GraphStore(ABC):
         """Removes documents; returns those that were there."""
 
     @abstractmethod
-    async def revisions(self, tenant: str) -> dict[str, tuple[str, str]]:
-        """Revision and fingerprint of every document of a tenant, by source."""
+    async def revision(self, tenant: str) -> str | None:
+        """Another one after each change of what a tenant has; None where that is not known."""
+
+    @abstractmethod
+    async def revisions(
+        self, tenant: str, sources: Sequence[str] | None = None
+    ) -> dict[str, tuple[str, str]]:
+        """Revision and fingerprint of a tenant's documents, or of some of them, by source."""
 
     @abstractmethod
     async def has_others(self, tenant: str) -> bool:
