@@ -172,7 +172,7 @@ async def _graph(
         _note(f"  ingested {min(first + BATCH, len(documents))} of {len(documents)}")
     telemetry = setup("benchmark", settings)
     stack.push_async_callback(telemetry.shutdown)
-    atlas = Atlas(store, refresh_s=own.refresh_s, maps=own.maps)
+    atlas = Atlas(store, model.name, refresh_s=own.refresh_s, maps=own.maps)
     search = Search(atlas, model, own.weights(), telemetry.tracer)
     drawn = await atlas.current(ANYBODY.tenant)
     _note(f"  {len(drawn.entities)} entities, {len(drawn.facts)} statements")

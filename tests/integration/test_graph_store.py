@@ -21,7 +21,7 @@ from motet.messages import GraphQueryRequest, Passage
 from motet_graph.arcadedb_server import DATABASE, ArcadeDBServer, embedded_server
 from motet_graph.asking import ask
 from motet_graph.atlas import Atlas
-from motet_graph.statements import DocumentPart, Mention, StoredPassage
+from motet_graph.statements import DocumentPart, Mention, StoredPassage, StoredStatement
 from motet_graph.stores import bolt, cypher
 from motet_graph.stores.bolt import BoltStore
 from motet_graph.stores.port import EntityRecord
@@ -31,9 +31,12 @@ Triples = Sequence[tuple[str, str, str]]
 VECTOR = np.array([0.5, -0.5, 0.5, -0.5], np.float32)
 WORKERS = 8
 TENANT = "red"
+MODEL = "fake:some"
 
 
-def document(source: str, triples: Triples, *, revision: str = "1") -> DocumentPart:
+def document(
+    source: str, triples: Triples, *, revision: str = "1", model: str | None = MODEL
+) -> DocumentPart:
     """A document of one passage that states `triples`."""
     keys = sorted({key for subject, _, obj in triples for key in (subject, obj)})
     passage = Passage(
@@ -48,17 +51,18 @@ def document(source: str, triples: Triples, *, revision: str = "1") -> DocumentP
                 passage,
                 VECTOR,
                 tuple(Mention(key, key.upper()) for key in keys),
-                tuple((*triple, VECTOR) for triple in sorted(triples)),
+                tuple(StoredStatement(*triple, VECTOR) for triple in sorted(triples)),
                 ((keys[0], keys[1]),),
             ),
         ),
+        model,
     )
 
 
 def entities(part: DocumentPart) -> dict[str, EntityRecord]:
     """The entities that a document mentions."""
     return {
-        mention.key: EntityRecord(mention.key, mention.name, VECTOR)
+        mention.key: EntityRecord(mention.key, mention.name, VECTOR, part.model)
         for passage in part.passages
         for mention in passage.mentions
     }
@@ -138,8 +142,8 @@ class GraphStoreTests:
         )
         assert said == [("knows",), ("moved to",)]
         assert await store.revisions(TENANT) == {
-            "a": ("2", "fingerprint of 2"),
-            "b": ("1", "fingerprint of 1"),
+            "a": ("2", "fingerprint of 2", MODEL),
+            "b": ("1", "fingerprint of 1", MODEL),
         }
 
     async def test_a_change_is_another_revision_of_its_tenant(self, store: BoltStore) -> None:
@@ -194,7 +198,7 @@ class GraphStoreTests:
                 await own.close()
         assert await self.keys(store) == sorted(names)
         assert await self.counts(store) == (32, 32, 24, 32 * 23)
-        assert len((await Atlas(store, refresh_s=0).current(TENANT)).facts) > 0
+        assert len((await Atlas(store, MODEL, refresh_s=0).current(TENANT)).facts) > 0
 
     async def test_two_versions_at_once_do_not_mix(
         self, store: BoltStore, connect: Connect
@@ -210,7 +214,7 @@ class GraphStoreTests:
         finally:
             for own in stores:
                 await own.close()
-        ((revision, _),) = (await store.revisions(TENANT)).values()
+        ((revision, *_),) = (await store.revisions(TENANT)).values()
         assert await self.keys(store) == [f"x{revision}", f"y{revision}"]
         assert await self.counts(store) == (1, 1, 2, 1)
 
@@ -222,8 +226,8 @@ class GraphStoreTests:
         blue = document("a", [("ada", "left", "acme"), ("acme", "is in", "oslo")], revision="2")
         await put(store, red, "red")
         await put(store, blue, "blue")
-        assert await store.revisions("red") == {"a": ("1", "fingerprint of 1")}
-        assert await store.revisions("blue") == {"a": ("2", "fingerprint of 2")}
+        assert await store.revisions("red") == {"a": ("1", "fingerprint of 1", MODEL)}
+        assert await store.revisions("blue") == {"a": ("2", "fingerprint of 2", MODEL)}
         assert await store.revisions("green") == {}
         for scanned_from in (200, 0):
             monkeypatch.setattr(bolt, "SCANNED_FROM", scanned_from)
@@ -253,7 +257,7 @@ class GraphStoreTests:
         await put(store, document("a", [("bo", "leads", "acme")]), "Red")
         await put(store, document("a", [("cy", "leads", "acme")]), "red_a")
         for tenant, leader in (("red", "ada"), ("Red", "bo"), ("red_a", "cy")):
-            found = await Atlas(store, refresh_s=0).current(tenant)
+            found = await Atlas(store, MODEL, refresh_s=0).current(tenant)
             assert [each.keys for each in found.entities] == [("acme", leader)]
 
     async def test_a_query_needs_the_store_for_itself(self, store: BoltStore) -> None:
@@ -332,6 +336,7 @@ class GraphStoreTests:
             "tenant": "red",
             "key": "ada",
             "name": "ADA",
+            "model": MODEL,
         }
         assert relation["type"] == "RELATES"
         assert "vector" not in relation["properties"]

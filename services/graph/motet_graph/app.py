@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Annotated
 
 from faststream import Context
@@ -22,6 +23,7 @@ from motet_graph.extraction.model import ModelExtractor
 from motet_graph.extraction.offline import OfflineExtractor
 from motet_graph.extraction.port import Extractor
 from motet_graph.ingestion import Ingestion
+from motet_graph.renewal import Renewal
 from motet_graph.search import Search
 from motet_graph.settings import GraphSettings
 from motet_graph.skills import declare
@@ -92,15 +94,24 @@ async def resources(
             stack.push_async_callback(model.close)
             extractor = ModelExtractor(model)
         store = context.get("store") or await stack.enter_async_context(open_store(own, settings))
-        atlas = Atlas(store, refresh_s=own.refresh_s, maps=own.maps)
+        atlas = Atlas(store, embedder.name, refresh_s=own.refresh_s, maps=own.maps)
         search = Search(
             atlas, embedder, own.weights(), bus.tracer, record_content=settings.record_content
         )
+        renewal = Renewal(store, embedder, bus.tracer)
+        renewing = asyncio.create_task(renewal.run(), name="renew the graph")
+        stack.push_async_callback(_ended, renewing)
         context.set_global("store", store)
         context.set_global("atlas", atlas)
         context.set_global("ingestion", Ingestion(store, embedder, extractor))
         context.set_global("search", search)
         yield
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 agent = Agent(

@@ -5,7 +5,8 @@ Invariants:
 - A map is made of its tenant's documents, and of nothing else: names, aliases and counts included.
 - What this process wrote is in the next map; what another wrote is, after `refresh_s` seconds at
   most.
-- Only documents that changed are read from the store again.
+- Only documents that changed are read from the store again, and with them what they mention.
+- Vectors of one model are on a map. What another made is there without vectors until it is renewed.
 - A map is drawn when it is asked for, in a thread, once however many wait for it.
 - Of at most `maps` tenants something is in memory: the one asked for longest ago makes room.
 """
@@ -18,6 +19,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from motet_graph.embedding import mentioned, without_vectors
 from motet_graph.graph_map import GraphMap, build
 from motet_graph.lexical import terms
 from motet_graph.statements import DocumentPart
@@ -32,8 +34,12 @@ MAPS = 32
 class Atlas:
     """Keeps the maps of a store."""
 
-    def __init__(self, store: GraphStore, *, refresh_s: float, maps: int = MAPS) -> None:
+    def __init__(
+        self, store: GraphStore, model: str, *, refresh_s: float, maps: int = MAPS
+    ) -> None:
+        """`model` is the name of the embedding model whose vectors are looked at."""
         self._store = store
+        self._model = model
         self._refresh_s = refresh_s
         self._maps = maps
         self._sheets: OrderedDict[str, _Sheet] = OrderedDict()
@@ -52,7 +58,7 @@ class Atlas:
         """
         sheet = self._sheets.get(tenant)
         if sheet is None:
-            sheet = self._sheets[tenant] = _Sheet(self._store, tenant, self._refresh_s)
+            sheet = self._sheets[tenant] = _Sheet(self._store, tenant, self._model, self._refresh_s)
         self._sheets.move_to_end(tenant)
         while len(self._sheets) > self._maps:
             self._sheets.popitem(last=False)
@@ -67,9 +73,10 @@ class _Held(NamedTuple):
 class _Sheet:
     """The map of one tenant, and what it was drawn from."""
 
-    def __init__(self, store: GraphStore, tenant: str, refresh_s: float) -> None:
+    def __init__(self, store: GraphStore, tenant: str, model: str, refresh_s: float) -> None:
         self._store = store
         self._tenant = tenant
+        self._model = model
         self._refresh_s = refresh_s
         self._held: dict[str, _Held] = {}
         self._records: dict[str, EntityRecord] = {}
@@ -107,28 +114,32 @@ class _Sheet:
         gone = self._held.keys() - there.keys()
         stale = [
             source
-            for source, (revision, _) in there.items()
-            if source not in self._held or self._held[source].part.revision != revision
+            for source, version in there.items()
+            if source not in self._held or self._held[source].part.revision != version.revision
         ]
         for source in gone:
             del self._held[source]
         for part in await self._store.load(self._tenant, stale):
             words = [terms(f"{each.passage.title} {each.passage.text}") for each in part.passages]
-            self._held[part.source] = _Held(part, words)
+            ours = part if part.model == self._model else without_vectors(part)
+            self._held[part.source] = _Held(ours, words)
         if stale or gone:
-            keys = {
-                mention.key
-                for held in self._held.values()
-                for stored in held.part.passages
-                for mention in stored.mentions
-            }
-            for key in self._records.keys() - keys:
-                del self._records[key]
-            missing = sorted(keys - self._records.keys())
-            found = await self._store.entities(self._tenant, missing)
-            self._records.update({each.key: each for each in found})
+            await self._read_entities(stale)
         self._revision = revision
         return bool(stale or gone)
+
+    async def _read_entities(self, stale: Sequence[str]) -> None:
+        """Takes over what is mentioned by documents that have changed."""
+        mentions = {source: mentioned(held.part) for source, held in self._held.items()}
+        keys = set().union(*mentions.values())
+        for key in self._records.keys() - keys:
+            del self._records[key]
+        # A document that is renewed renews what it mentions.
+        changed = set().union(*(mentions.get(source, ()) for source in stale))
+        wanted = sorted(changed | (keys - self._records.keys()))
+        for each in await self._store.entities(self._tenant, wanted):
+            ours = each if each.model == self._model else each._replace(vector=None)
+            self._records[each.key] = ours
 
 
 def _drawn(held: Mapping[str, _Held], records: Mapping[str, EntityRecord]) -> GraphMap:

@@ -82,6 +82,8 @@ class GraphMap:
     words: Bm25
     around: tuple[tuple[int, ...], ...]
     """The facts of each entity."""
+    partial: bool
+    """Whether there are passages, and so their statements, without vectors."""
 
     def entity(self, name: str) -> int | None:
         """The entity of a name, if there is one."""
@@ -138,6 +140,7 @@ def build(
         ),
         words=Bm25([words for _, each in parts for words in each]),
         around=tuple(tuple(each) for each in around),
+        partial=any(each.vector is None for each in stored),
     )
 
 
@@ -183,10 +186,11 @@ def _facts(
     facts: list[Fact] = []
     vectors: list[Vector | None] = []
     for place, each in enumerate(stored):
-        for subject, predicate, obj, vector in each.statements:
-            if by_key[subject] != by_key[obj]:
-                facts.append(Fact(by_key[subject], predicate, by_key[obj], place))
-                vectors.append(vector)
+        for stated in each.statements:
+            subject, obj = by_key[stated.subject], by_key[stated.object]
+            if subject != obj:
+                facts.append(Fact(subject, stated.predicate, obj, place))
+                vectors.append(stated.vector)
     return facts, _stacked(vectors, dimension)
 
 

@@ -7,22 +7,33 @@ Invariants:
 - What a tenant has is neither read nor changed on behalf of another.
 - Documents are stored in the order of the request, so of two with the same source the later stays.
 - A passage that brings its triples along is not read.
+- A document that has not changed, but has vectors of another embedding model, is embedded anew and
+  not read again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from motet.messages import GraphDocument, GraphIngestResult, GraphPassage, Passage, new_id
 from motet.models import Embedder
 from motet_graph import names
+from motet_graph.embedding import embedded, mentioned, spellings, stated
 from motet_graph.extraction.port import Extractor, given
-from motet_graph.statements import DocumentPart, Extraction, Mention, StoredPassage, Vector
-from motet_graph.stores.port import EntityRecord, GraphStore
+from motet_graph.renewal import renew
+from motet_graph.statements import (
+    DocumentPart,
+    Extraction,
+    Mention,
+    Statement,
+    StoredPassage,
+    StoredStatement,
+)
+from motet_graph.stores.port import GraphStore
 
 __all__ = ["Ingestion"]
 
@@ -75,7 +86,8 @@ class Ingestion:
             FaultError: From the models, the store, or `check`.
         """
         there = await self._store.revisions(tenant, [each.source for each in documents])
-        known = {source: pair[1] for source, pair in there.items()}
+        known = {source: version.fingerprint for source, version in there.items()}
+        others = {key for key, version in there.items() if version.model != self._embedder.name}
         items: list[Item] = []
         for group in _groups(documents):
             check()
@@ -83,12 +95,15 @@ class Ingestion:
             for document in group:
                 fingerprint = self._fingerprint(document)
                 if known.get(document.source) == fingerprint:
+                    if document.source in others:
+                        await renew(self._store, self._embedder, tenant, [document.source])
                     count = len(document.passages)
                     items.append(Item(source=document.source, status="unchanged", passages=count))
                     continue
                 extractions = await self._extracted(document, check)
                 waiting.append(_Read(document, fingerprint, document.source in known, extractions))
                 known[document.source] = fingerprint
+                others.discard(document.source)
             items += await self._stored(tenant, waiting, check)
             if progress is not None:
                 await progress(len(items))
@@ -96,7 +111,7 @@ class Ingestion:
         return GraphIngestResult(items=tuple(places[each.source] for each in documents))
 
     def _fingerprint(self, document: GraphDocument) -> str:
-        made_by = f"{FORMAT}\n{self._extractor.name}\n{self._embedder.name}\n"
+        made_by = f"{FORMAT}\n{self._extractor.name}\n"
         return hashlib.sha256((made_by + document.model_dump_json()).encode()).hexdigest()
 
     async def _extracted(
@@ -118,29 +133,21 @@ class Ingestion:
     ) -> list[Item]:
         if not waiting:
             return []
-        spellings = _spellings(each for read in waiting for each in read.extractions)
-        there = await self._store.entities(tenant, sorted(spellings))
-        records = {each.key: each for each in there}
-        texts = {key: name for key, name in spellings.items() if key not in records}
-        wanted = dict.fromkeys(text for read in waiting for text in _texts(read))
-        wanted.update(dict.fromkeys(texts.values()))
         check()
-        rows = await self._embedder.embed(list(wanted))
-        vectors: dict[str, Vector] = dict(zip(wanted, rows, strict=True))
-        for key, name in texts.items():
-            records[key] = EntityRecord(key, name, vectors[name])
+        parts, records = await embedded(
+            self._store, self._embedder, tenant, [_part(read) for read in waiting]
+        )
         items: list[Item] = []
-        for read in waiting:
+        for read, part in zip(waiting, parts, strict=True):
             check()
-            part = _part(read, vectors)
-            mentioned = {each.key for stored in part.passages for each in stored.mentions}
-            await self._store.put(tenant, part, {key: records[key] for key in mentioned})
+            keys = mentioned(part)
+            await self._store.put(tenant, part, {key: records[key] for key in keys})
             items.append(
                 Item(
                     source=part.source,
                     status="replaced" if read.replaces else "added",
                     passages=len(part.passages),
-                    entities=len(mentioned),
+                    entities=len(keys),
                     statements=sum(len(stored.statements) for stored in part.passages),
                 )
             )
@@ -164,47 +171,39 @@ def _groups(documents: Sequence[GraphDocument]) -> Iterable[list[GraphDocument]]
         yield group
 
 
-def _spellings(extractions: Iterable[Extraction]) -> dict[str, str]:
-    """For each key the canonical of its spellings."""
-    spelled: dict[str, Counter[str]] = {}
-    for extraction in extractions:
-        for name in extraction.names:
-            spelled.setdefault(names.key(name), Counter())[name] += 1
-    return {key: names.canonical(counts)[0] for key, counts in spelled.items()}
-
-
-def _texts(read: _Read) -> Iterable[str]:
-    """What is embedded of a document beside names."""
-    for passage, extraction in zip(read.document.passages, read.extractions, strict=True):
-        yield _words(passage)
-        yield from (statement.text for statement in extraction.statements)
-
-
-def _words(passage: GraphPassage) -> str:
-    headings = [passage.title, *passage.section]
-    return "\n".join([*(heading for heading in headings if heading), passage.text])
-
-
-def _part(read: _Read, vectors: dict[str, Vector]) -> DocumentPart:
-    key = names.key
+def _part(read: _Read) -> DocumentPart:
+    """A document as it is stored, with no vectors yet."""
+    source = read.document.source
     return DocumentPart(
-        read.document.source,
+        source,
         read.fingerprint,
         new_id(),
         tuple(
-            StoredPassage(
-                _passage(read.document.source, passage),
-                vectors[_words(passage)],
-                tuple(dict.fromkeys(Mention(key(name), name) for name in extraction.names)),
-                tuple(
-                    (key(each.subject), each.predicate, key(each.object), vectors[each.text])
-                    for each in extraction.statements
-                ),
-                tuple((key(each.name), key(each.other)) for each in extraction.aliases),
-            )
+            _stored_passage(source, passage, extraction)
             for passage, extraction in zip(read.document.passages, read.extractions, strict=True)
         ),
     )
+
+
+def _stored_passage(source: str, passage: GraphPassage, extraction: Extraction) -> StoredPassage:
+    key = names.key
+    stored = StoredPassage(
+        _passage(source, passage),
+        None,
+        tuple(dict.fromkeys(Mention(key(name), name) for name in extraction.names)),
+        aliases=tuple((key(each.name), key(each.other)) for each in extraction.aliases),
+        titled=bool(passage.title),
+    )
+    spelled = spellings(stored)
+    return replace(
+        stored, statements=tuple(_statement(spelled, each) for each in extraction.statements)
+    )
+
+
+def _statement(spelled: Mapping[str, str], each: Statement) -> StoredStatement:
+    subject, obj = names.key(each.subject), names.key(each.object)
+    follows = each.text == stated(spelled, subject, each.predicate, obj)
+    return StoredStatement(subject, each.predicate, obj, None, None if follows else each.text)
 
 
 def _passage(source: str, passage: GraphPassage) -> Passage:

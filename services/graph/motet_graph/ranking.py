@@ -57,8 +57,8 @@ def rank(
     if not graph.passages:
         return Ranked((), ())
     entities = _from_facts(graph, vector, weights.facts)
-    if not entities.any():
-        entities = _from_names(graph, question)
+    if graph.partial or not entities.any():
+        entities = np.maximum(entities, _from_names(graph, question))
     passages = _from_passages(graph, question, vector)
     seeds = np.concatenate([entities, passages * weights.passages])
     if not seeds.any():
@@ -77,7 +77,7 @@ def _from_facts(graph: GraphMap, vector: NDArray[np.float32], count: int) -> NDA
     weight = np.zeros(len(graph.entities))
     if not len(graph.facts):
         return weight
-    nearness = graph.fact_vectors @ vector
+    nearness = _nearness(graph.fact_vectors, vector)
     times = np.zeros(len(graph.entities))
     for place in np.argsort(-nearness, kind="stable")[:count]:
         for entity in graph.fact_ends[place, :2]:
@@ -88,7 +88,7 @@ def _from_facts(graph: GraphMap, vector: NDArray[np.float32], count: int) -> NDA
 
 
 def _from_names(graph: GraphMap, question: str) -> NDArray[np.float64]:
-    """Weight of the entities that the question names, for a graph without embeddings."""
+    """Weight of the entities that the question names, for what is without embeddings."""
     weight = np.zeros(len(graph.entities))
     words = question.split()
     for length in range(LONGEST_NAME, 0, -1):
@@ -103,8 +103,17 @@ def _from_passages(
     graph: GraphMap, question: str, vector: NDArray[np.float32]
 ) -> NDArray[np.float64]:
     """Weight of the passages near to the question in meaning and in words."""
-    likeness = _scaled(graph.passage_vectors @ vector) + _scaled(graph.words.scores(question))
+    nearness = _nearness(graph.passage_vectors, vector)
+    if graph.partial and (known := graph.passage_vectors.any(axis=1)).any():
+        # What has no vector is neither near nor far, so that its words tell.
+        nearness[~known] = nearness[known].mean()
+    likeness = _scaled(nearness) + _scaled(graph.words.scores(question))
     return _scaled(likeness).astype(np.float64)
+
+
+def _nearness(vectors: NDArray[np.float32], vector: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Cosines; zeros where the graph has no vector of the model yet."""
+    return vectors @ vector if vectors.shape[1] else np.zeros(len(vectors), np.float32)
 
 
 def _scaled(scores: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -53,11 +53,12 @@ class Search:
         with self._tracer.span(names.retrieval(DATA_SOURCE), SpanKind.CLIENT, attributes) as span:
             graph = await self._atlas.current(tenant)
             (vector,) = await self._embedder.embed_queries([request.query])
-            if graph.passages and graph.passage_vectors.shape[1] != len(vector):
+            # 0 where another model has made all that is there, which is not renewed yet.
+            if graph.passage_vectors.shape[1] not in {0, len(vector)}:
                 raise FaultError.of(
                     FaultType.INTERNAL,
-                    f"The graph was made with another embedding model than {self._embedder.name}. "
-                    "Set MOTET_EMBEDDING_MODEL back, or ingest the documents again.",
+                    f"Vectors of {self._embedder.name} have another length than those that it made "
+                    "of the graph. Have it be the same model again, or give it another name.",
                 )
             found = await asyncio.to_thread(
                 rank, graph, request.query, vector, request.limit, self._weights

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ __all__ = [
     "Mention",
     "Statement",
     "StoredPassage",
+    "StoredStatement",
     "Vector",
 ]
 
@@ -57,14 +59,25 @@ class Extraction:
     aliases: tuple[Alias, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Mention:
+class Mention(NamedTuple):
     """An entity in a passage."""
 
     key: str
     """The entity's key, see `motet_graph.names.key`."""
     name: str
     """As the passage spells it."""
+
+
+class StoredStatement(NamedTuple):
+    """A statement, by keys of entities."""
+
+    subject: str
+    predicate: str
+    object: str
+    vector: Vector | None
+    text: str | None = None
+    """What the embedding is of; None where that follows from the names and the predicate, see
+    `motet_graph.embedding.stated`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +87,11 @@ class StoredPassage:
     passage: Passage
     vector: Vector | None
     mentions: tuple[Mention, ...] = ()
-    statements: tuple[tuple[str, str, str, Vector | None], ...] = ()
-    """Key of the subject, predicate, key of the object, embedding."""
+    statements: tuple[StoredStatement, ...] = ()
     aliases: tuple[tuple[str, str], ...] = ()
     """Pairs of keys that it says are one entity."""
+    titled: bool = True
+    """Whether its title was given, and so is embedded along; else it is the source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,3 +104,6 @@ class DocumentPart:
     revision: str
     """Another one each time it is stored."""
     passages: tuple[StoredPassage, ...] = field(default=())
+    model: str | None = None
+    """The embedding model that made its vectors, as `provider:name`; None where that is not known,
+    as of documents of an earlier version."""

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from motet_graph.statements import DocumentPart
-from motet_graph.stores.port import EntityRecord, GraphStore, Rows
+from motet_graph.stores.port import DocumentVersion, EntityRecord, GraphStore, Rows
 
 DIMENSION = 64
+MODEL = "fake:words"
 TENANT = "red"
 """Whose the graph is in tests of one tenant."""
 
@@ -21,25 +22,27 @@ TENANT = "red"
 class WordEmbedder:
     """Texts that share words are near to each other, in every process alike."""
 
-    name = "fake:words"
-    dimension = DIMENSION
-
-    def __init__(self) -> None:
+    def __init__(self, name: str = MODEL, dimension: int = DIMENSION) -> None:
+        self.name = name
+        self.dimension = dimension
         self.asked: list[list[str]] = []
 
     async def embed(self, texts: Sequence[str]) -> np.ndarray[Any, Any]:
         self.asked.append(list(texts))
-        rows = [sum(map(_of_word, text.lower().split()), np.zeros(DIMENSION)) for text in texts]
-        vectors = np.array(rows, np.float32).reshape(-1, DIMENSION)
+        rows = [
+            sum(map(self._of_word, text.lower().split()), np.zeros(self.dimension))
+            for text in texts
+        ]
+        vectors = np.array(rows, np.float32).reshape(-1, self.dimension)
         return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
 
     async def embed_queries(self, texts: Sequence[str]) -> np.ndarray[Any, Any]:
         return await self.embed(texts)
 
-
-def _of_word(word: str) -> np.ndarray[Any, Any]:
-    seed = int.from_bytes(hashlib.sha256(word.strip(".,;:!?#()").encode()).digest()[:8])
-    return np.random.default_rng(seed).standard_normal(DIMENSION)
+    def _of_word(self, word: str) -> np.ndarray[Any, Any]:
+        spelled = word.strip(".,;:!?#()") + self.name.removeprefix(MODEL)
+        seed = int.from_bytes(hashlib.sha256(spelled.encode()).digest()[:8])
+        return np.random.default_rng(seed).standard_normal(self.dimension)
 
 
 class MemoryStore(GraphStore):
@@ -53,11 +56,23 @@ class MemoryStore(GraphStore):
         self.compared = 0
 
     async def put(
-        self, tenant: str, part: DocumentPart, entities: Mapping[str, EntityRecord]
-    ) -> None:
+        self,
+        tenant: str,
+        part: DocumentPart,
+        entities: Mapping[str, EntityRecord],
+        *,
+        instead_of: str | None = None,
+    ) -> bool:
+        there = self.parts[tenant].get(part.source)
+        if instead_of is not None and (there is None or there.revision != instead_of):
+            return False
         self.changes[tenant] += 1
         self.parts[tenant][part.source] = part
-        self.records[tenant].update(entities)
+        for key, each in entities.items():
+            known = self.records[tenant].setdefault(key, each)
+            if known.model != each.model:
+                self.records[tenant][key] = each._replace(name=known.name)
+        return True
 
     async def delete(self, tenant: str, sources: Sequence[str]) -> set[str]:
         self.changes[tenant] += 1
@@ -68,13 +83,21 @@ class MemoryStore(GraphStore):
 
     async def revisions(
         self, tenant: str, sources: Sequence[str] | None = None
-    ) -> dict[str, tuple[str, str]]:
+    ) -> dict[str, DocumentVersion]:
         self.compared += sources is None
         return {
-            key: (part.revision, part.fingerprint)
+            key: DocumentVersion(part.revision, part.fingerprint, part.model)
             for key, part in self.parts[tenant].items()
             if sources is None or key in sources
         }
+
+    async def made_by_others(self, model: str) -> list[tuple[str, str]]:
+        return [
+            (tenant, source)
+            for tenant, parts in self.parts.items()
+            for source, part in parts.items()
+            if part.model != model
+        ]
 
     async def has_others(self, tenant: str) -> bool:
         return any(parts for other, parts in self.parts.items() if other != tenant)

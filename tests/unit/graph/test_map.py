@@ -25,7 +25,7 @@ from motet_graph.graph_map import GraphMap
 from motet_graph.ingestion import Ingestion
 from motet_graph.pagerank import Transitions, personalised_pagerank
 from motet_graph.ranking import Weights, rank
-from tests.unit.graph.conftest import TENANT, MemoryStore, WordEmbedder
+from tests.unit.graph.conftest import MODEL, TENANT, MemoryStore, WordEmbedder
 
 TOWER = "The Harbour Tower was designed by Ada Brown."
 BROWN = "Ada Brown was born in Oslo."
@@ -55,7 +55,7 @@ def ingestion(store: MemoryStore, embedder: WordEmbedder) -> Ingestion:
 @pytest.fixture
 async def graph(store: MemoryStore, ingestion: Ingestion) -> GraphMap:
     await ingestion.ingest(TENANT, DOCUMENTS)
-    return await Atlas(store, refresh_s=0).current(TENANT)
+    return await Atlas(store, MODEL, refresh_s=0).current(TENANT)
 
 
 async def test_ingesting_again_does_nothing(
@@ -76,7 +76,7 @@ async def test_what_has_not_changed_is_not_compared(
     store: MemoryStore, ingestion: Ingestion
 ) -> None:
     await ingestion.ingest(TENANT, DOCUMENTS)
-    atlas = Atlas(store, refresh_s=0)
+    atlas = Atlas(store, MODEL, refresh_s=0)
     first = await atlas.current(TENANT)
     assert await atlas.current(TENANT) is first
     await ingestion.ingest("blue", DOCUMENTS)
@@ -100,7 +100,7 @@ async def test_the_map_does_not_depend_on_the_order(embedder: WordEmbedder) -> N
         store = MemoryStore()
         for each in order:
             await Ingestion(store, embedder, OfflineExtractor()).ingest(TENANT, [each])
-        maps.append(await Atlas(store, refresh_s=0).current(TENANT))
+        maps.append(await Atlas(store, MODEL, refresh_s=0).current(TENANT))
     for other in maps[1:]:
         assert other.entities == maps[0].entities
         assert other.facts == maps[0].facts
@@ -108,7 +108,7 @@ async def test_the_map_does_not_depend_on_the_order(embedder: WordEmbedder) -> N
 
 
 async def test_only_what_changed_is_loaded(store: MemoryStore, ingestion: Ingestion) -> None:
-    atlas = Atlas(store, refresh_s=0)
+    atlas = Atlas(store, MODEL, refresh_s=0)
     await ingestion.ingest(TENANT, DOCUMENTS)
     before = await atlas.current(TENANT)
     assert sorted(store.loaded) == ["Ada Brown", "Bread", "Harbour Tower", "Oslo"]
@@ -135,7 +135,7 @@ async def test_a_search_finds_what_is_two_steps_away(
 
 
 async def test_a_search_of_an_empty_graph(store: MemoryStore) -> None:
-    graph = await Atlas(store, refresh_s=0).current(TENANT)
+    graph = await Atlas(store, MODEL, refresh_s=0).current(TENANT)
     assert rank(graph, "Who?", np.zeros(64, np.float32), 3, Weights()).passages == ()
 
 
@@ -148,13 +148,13 @@ async def test_names_of_one_entity_are_one_node(store: MemoryStore, ingestion: I
             document("c", "Tedros leads the World Health Organization."),
         ],
     )
-    graph = await Atlas(store, refresh_s=0).current(TENANT)
+    graph = await Atlas(store, MODEL, refresh_s=0).current(TENANT)
     assert graph.entity("WHO") == graph.entity("the World Health Organization")
     found = lookups.entity(graph, EntityRequest(name="who")).entity
     assert (found.name, found.passages) == ("World Health Organization", 3)
     assert "WHO" in found.aliases
     await store.delete(TENANT, ["a", "c"])
-    after = await Atlas(store, refresh_s=0).current(TENANT)
+    after = await Atlas(store, MODEL, refresh_s=0).current(TENANT)
     assert lookups.entity(after, EntityRequest(name="WHO")).entity.aliases == ()
 
 

@@ -23,7 +23,7 @@ from motet_graph.atlas import Atlas
 from motet_graph.extraction.offline import OfflineExtractor
 from motet_graph.ingestion import Ingestion
 from motet_graph.stores.port import Rows
-from tests.unit.graph.conftest import MemoryStore, WordEmbedder
+from tests.unit.graph.conftest import MODEL, MemoryStore, WordEmbedder
 
 TENANTS = ("red", "blue")
 NAMES = st.sampled_from(["Acme", "ACME", "Ada Brown", "Oslo", "World Bank", "WB"])
@@ -47,7 +47,7 @@ def ingestion(store: MemoryStore) -> Ingestion:
 @given(st.lists(DOCUMENTS, max_size=12))
 async def test_a_map_is_what_it_would_be_alone(steps: Steps) -> None:
     shared, alone = MemoryStore(), {tenant: MemoryStore() for tenant in TENANTS}
-    atlas = Atlas(shared, refresh_s=0, maps=1)
+    atlas = Atlas(shared, MODEL, refresh_s=0, maps=1)
     for tenant, source, triples in steps:
         for store in (shared, alone[tenant]):
             if triples is None:
@@ -56,7 +56,7 @@ async def test_a_map_is_what_it_would_be_alone(steps: Steps) -> None:
                 await ingestion(store).ingest(tenant, [document(source, triples)])
     for tenant, store in alone.items():
         one = await atlas.current(tenant)
-        other = await Atlas(store, refresh_s=0).current(tenant)
+        other = await Atlas(store, MODEL, refresh_s=0).current(tenant)
         assert (one.passages, one.entities, one.facts) == (
             other.passages,
             other.entities,
@@ -69,7 +69,7 @@ async def test_a_map_is_what_it_would_be_alone(steps: Steps) -> None:
 async def test_names_of_another_tenant_are_not_suggested(store: MemoryStore) -> None:
     await ingestion(store).ingest("red", [document("a", [("Zebra Works", "hired", "Ada Brown")])])
     await ingestion(store).ingest("blue", [document("a", [("Ada Brown", "left", "Oslo")])])
-    blue = await Atlas(store, refresh_s=0).current("blue")
+    blue = await Atlas(store, MODEL, refresh_s=0).current("blue")
     with pytest.raises(FaultError) as raised:
         lookups.entity(blue, EntityRequest(name="Zebra Work"))
     assert raised.value.fault.detail["near"] == []
@@ -80,7 +80,7 @@ async def test_names_of_another_tenant_are_not_suggested(store: MemoryStore) -> 
 async def test_the_map_used_longest_ago_makes_room(store: MemoryStore) -> None:
     for tenant in ("red", "blue", "green"):
         await ingestion(store).ingest(tenant, [document(tenant, [("Ada", "leads", "Acme")])])
-    atlas = Atlas(store, refresh_s=60, maps=2)
+    atlas = Atlas(store, MODEL, refresh_s=60, maps=2)
     red, blue = await atlas.current("red"), await atlas.current("blue")
     assert await atlas.current("red") is red
     await atlas.current("green")
@@ -93,7 +93,7 @@ async def test_the_map_used_longest_ago_makes_room(store: MemoryStore) -> None:
 
 
 async def test_a_change_is_seen_by_its_tenant(store: MemoryStore) -> None:
-    atlas = Atlas(store, refresh_s=60)
+    atlas = Atlas(store, MODEL, refresh_s=60)
     red, blue = await atlas.current("red"), await atlas.current("blue")
     await ingestion(store).ingest("red", [document("a", [("Ada", "leads", "Acme")])])
     atlas.changed("red")

@@ -25,7 +25,7 @@ from motet_graph.stores import cypher
 from motet_graph.stores.arcadedb import ARCADEDB
 from motet_graph.stores.dialect import Dialect
 from motet_graph.stores.neo4j import NEO4J
-from motet_graph.stores.port import EntityRecord, GraphStore, Rows
+from motet_graph.stores.port import DocumentVersion, EntityRecord, GraphStore, Rows
 from motet_graph.stores.rows import as_json
 
 __all__ = ["BoltStore"]
@@ -123,21 +123,34 @@ class BoltStore(GraphStore):
         return store
 
     async def put(
-        self, tenant: str, part: DocumentPart, entities: Mapping[str, EntityRecord]
-    ) -> None:
+        self,
+        tenant: str,
+        part: DocumentPart,
+        entities: Mapping[str, EntityRecord],
+        *,
+        instead_of: str | None = None,
+    ) -> bool:
         """See `GraphStore.put`."""
         rows = cypher.rows_of(tenant, part)
         (document,) = cypher.ids_of(tenant, [part.source])
-        records = sorted(entities.values())
+        records = [entities[key] for key in sorted(entities)]
         # Every transaction touches entities in one order, so that two never wait for each other.
         nodes = [
-            {"id": id, "key": each.key, "name": each.name, "vector": cypher.packed(each.vector)}
+            {
+                "id": id,
+                "key": each.key,
+                "name": each.name,
+                "vector": cypher.packed(each.vector),
+                "model": each.model,
+            }
             for id, each in zip(  # noqa: A001 - what it is
                 cypher.ids_of(tenant, (each.key for each in records)), records, strict=True
             )
         ]
 
-        async def work(tx: AsyncManagedTransaction) -> None:
+        async def work(tx: AsyncManagedTransaction) -> bool:
+            if instead_of is not None and await _held(tx, document, tenant) != instead_of:
+                return False
             # First the document: of two that put it at once, one waits or fails here.
             await _ran(
                 tx,
@@ -147,6 +160,7 @@ class BoltStore(GraphStore):
                 source=part.source,
                 fingerprint=part.fingerprint,
                 revision=part.revision,
+                model=part.model,
             )
             known = await _removed(tx, [document])
             await _ran(tx, cypher.PUT_ENTITIES, tenant=tenant, rows=nodes)
@@ -163,8 +177,9 @@ class BoltStore(GraphStore):
             if known:
                 await _ran(tx, cypher.FORGET_ENTITIES, ids=known)
             await _ran(tx, cypher.TOUCH, tenant=tenant, revision=new_id())
+            return True
 
-        await self._write(work)
+        return await self._write(work)
 
     async def delete(self, tenant: str, sources: Sequence[str]) -> set[str]:
         """See `GraphStore.delete`."""
@@ -190,13 +205,21 @@ class BoltStore(GraphStore):
 
     async def revisions(
         self, tenant: str, sources: Sequence[str] | None = None
-    ) -> dict[str, tuple[str, str]]:
+    ) -> dict[str, DocumentVersion]:
         """See `GraphStore.revisions`."""
         if sources is None:
             records = await self._read(cypher.REVISIONS, tenant=tenant)
         else:
             records = await self._read(cypher.REVISIONS_OF, ids=cypher.ids_of(tenant, sources))
-        return {each["source"]: (each["revision"], each["fingerprint"]) for each in records}
+        return {
+            each["source"]: DocumentVersion(each["revision"], each["fingerprint"], each["model"])
+            for each in records
+        }
+
+    async def made_by_others(self, model: str) -> list[tuple[str, str]]:
+        """See `GraphStore.made_by_others`."""
+        records = await self._read(cypher.MADE_BY_OTHERS, model=model)
+        return [(each["tenant"], each["source"]) for each in records]
 
     async def has_others(self, tenant: str) -> bool:
         """See `GraphStore.has_others`."""
@@ -227,7 +250,9 @@ class BoltStore(GraphStore):
             wanted = cypher.ids_of(tenant, keys[first : first + 5000])
             records = await self._read(cypher.ENTITIES, ids=wanted)
             found += [
-                EntityRecord(each["key"], each["name"], cypher.unpacked(each["vector"]))
+                EntityRecord(
+                    each["key"], each["name"], cypher.unpacked(each["vector"]), each["model"]
+                )
                 for each in records
             ]
         return found
@@ -343,6 +368,13 @@ def _dialect(agent: str) -> Dialect:
 async def _ran(tx: AsyncManagedTransaction, statement: str, **parameters: Any) -> None:
     result = await tx.run(statement, parameters)  # type: ignore[arg-type]  # a constant
     await result.consume()
+
+
+async def _held(tx: AsyncManagedTransaction, document: str, tenant: str) -> str | None:
+    """The revision of a document, which nobody changes until the transaction ends."""
+    await _ran(tx, cypher.HOLD, id=document, tenant=tenant)
+    found = await (await tx.run(cypher.HELD, id=document)).single()
+    return None if found is None else str(found["revision"])
 
 
 async def _removed(tx: AsyncManagedTransaction, documents: list[str]) -> list[str]:

@@ -15,13 +15,22 @@ from typing import Any
 import numpy as np
 
 from motet.messages import Passage
-from motet_graph.statements import DocumentPart, Mention, StoredPassage, Vector
+from motet_graph.statements import (
+    DocumentPart,
+    Mention,
+    StoredPassage,
+    StoredStatement,
+    Vector,
+)
 
 __all__ = [
     "ENTITIES",
     "FIND",
     "FORGET_ENTITIES",
+    "HELD",
+    "HOLD",
     "LOAD",
+    "MADE_BY_OTHERS",
     "NOTHING_LEFT",
     "OLD",
     "OTHERS",
@@ -46,11 +55,17 @@ Row = Mapping[str, Any]
 
 REVISIONS = (
     "MATCH (d:Document) WHERE d.tenant = $tenant "
-    "RETURN d.source AS source, d.revision AS revision, d.fingerprint AS fingerprint"
+    "RETURN d.source AS source, d.revision AS revision, d.fingerprint AS fingerprint, "
+    "d.model AS model"
 )
 REVISIONS_OF = (
     "UNWIND $ids AS id MATCH (d:Document {id: id}) "
-    "RETURN d.source AS source, d.revision AS revision, d.fingerprint AS fingerprint"
+    "RETURN d.source AS source, d.revision AS revision, d.fingerprint AS fingerprint, "
+    "d.model AS model"
+)
+MADE_BY_OTHERS = (
+    "MATCH (d:Document) WHERE d.model IS NULL OR d.model <> $model "
+    "RETURN d.tenant AS tenant, d.source AS source"
 )
 REVISION = "MATCH (t:Tenant {id: $tenant}) RETURN t.revision AS revision"
 TOUCH = "MERGE (t:Tenant {id: $tenant}) SET t.revision = $revision"
@@ -75,17 +90,23 @@ FIND = (
 
 PUT_ENTITIES = (
     "UNWIND $rows AS row MERGE (e:Entity {id: row.id}) "
-    "ON CREATE SET e.tenant = $tenant, e.key = row.key, e.name = row.name, e.vector = row.vector"
+    "ON CREATE SET e.tenant = $tenant, e.key = row.key, e.name = row.name, e.vector = row.vector, "
+    "e.model = row.model "
+    "WITH e, row WHERE e.model IS NULL OR e.model <> row.model "
+    "SET e.vector = row.vector, e.model = row.model"
 )
+HOLD = "MATCH (d:Document {id: $id}) SET d.tenant = $tenant"
+"""Changes nothing, and has whoever would change the document wait until the transaction ends."""
+HELD = "MATCH (d:Document {id: $id}) RETURN d.revision AS revision"
 PUT_DOCUMENT = (
     "MERGE (d:Document {id: $id}) SET d.tenant = $tenant, d.source = $source, "
-    "d.fingerprint = $fingerprint, d.revision = $revision"
+    "d.fingerprint = $fingerprint, d.revision = $revision, d.model = $model"
 )
 _PUT_PASSAGES = (
     "MATCH (d:Document {id: $document}) UNWIND $rows AS row "
     "MERGE (p:Passage {key: row.key}) SET p.id = row.id, p.tenant = $tenant, p.source = $source, "
     "p.title = row.title, p.text = row.text, p.position = row.position, "
-    "p.detail = row.detail, p.vector = row.vector "
+    "p.detail = row.detail, p.titled = row.titled, p.vector = row.vector "
     "MERGE (d)-[:HAS]->(p)"
 )
 _PUT_MENTIONS = (
@@ -95,7 +116,7 @@ _PUT_MENTIONS = (
 _PUT_STATEMENTS = (
     "UNWIND $rows AS row MATCH (s:Entity {id: row.subject}) MATCH (o:Entity {id: row.object}) "
     "MERGE (s)-[r:RELATES {passage: row.passage, predicate: row.predicate}]->(o) "
-    "SET r.source = $source, r.vector = row.vector"
+    "SET r.source = $source, r.text = row.text, r.vector = row.vector"
 )
 _PUT_ALIASES = (
     "UNWIND $rows AS row MATCH (s:Entity {id: row.one}) MATCH (o:Entity {id: row.other}) "
@@ -126,12 +147,13 @@ transaction has just begun to mention makes this one fail and try again."""
 LOAD = (
     (
         "UNWIND $ids AS id MATCH (d:Document {id: id}) "
-        "RETURN d.source AS source, d.revision AS revision, d.fingerprint AS fingerprint"
+        "RETURN d.source AS source, d.revision AS revision, d.fingerprint AS fingerprint, "
+        "d.model AS model"
     ),
     (
         "UNWIND $ids AS id MATCH (d:Document {id: id})-[:HAS]->(p:Passage) "
         "RETURN d.source AS source, p.key AS key, p.id AS id, p.title AS title, p.text AS text, "
-        "p.position AS position, p.detail AS detail, p.vector AS vector"
+        "p.position AS position, p.detail AS detail, p.titled AS titled, p.vector AS vector"
     ),
     (
         "UNWIND $ids AS id "
@@ -143,7 +165,7 @@ LOAD = (
         "MATCH (d:Document {id: id})-[:HAS]->(p:Passage)-[:MENTIONS]->(s:Entity)"
         "-[r:RELATES]->(o:Entity) WHERE r.passage = p.key "
         "RETURN r.passage AS passage, s.key AS subject, r.predicate AS predicate, "
-        "o.key AS object, r.vector AS vector"
+        "o.key AS object, r.text AS text, r.vector AS vector"
     ),
     (
         "UNWIND $ids AS id "
@@ -158,7 +180,7 @@ SCAN = (
     (
         "MATCH (s:Entity)-[r:RELATES]->(o:Entity) WHERE s.tenant = $tenant "
         "RETURN r.source AS source, r.passage AS passage, s.key AS subject, "
-        "r.predicate AS predicate, o.key AS object, r.vector AS vector"
+        "r.predicate AS predicate, o.key AS object, r.text AS text, r.vector AS vector"
     ),
     (
         "MATCH (s:Entity)-[r:SAME_AS]->(o:Entity) WHERE s.tenant = $tenant "
@@ -170,7 +192,7 @@ wanted."""
 
 ENTITIES = (
     "UNWIND $ids AS id MATCH (e:Entity {id: id}) "
-    "RETURN e.key AS key, e.name AS name, e.vector AS vector"
+    "RETURN e.key AS key, e.name AS name, e.vector AS vector, e.model AS model"
 )
 
 
@@ -196,6 +218,7 @@ def rows_of(tenant: str, part: DocumentPart) -> dict[str, list[dict[str, Any]]]:
                 "text": passage.text,
                 "position": passage.position,
                 "detail": json.dumps([passage.section, passage.start, passage.end]),
+                "titled": stored.titled,
                 "vector": packed(stored.vector),
             }
         )
@@ -206,12 +229,13 @@ def rows_of(tenant: str, part: DocumentPart) -> dict[str, list[dict[str, Any]]]:
         statements += [
             {
                 "passage": key,
-                "subject": f"{tenant}\n{subject}",
-                "predicate": predicate,
-                "object": f"{tenant}\n{obj}",
-                "vector": packed(vector),
+                "subject": f"{tenant}\n{each.subject}",
+                "predicate": each.predicate,
+                "object": f"{tenant}\n{each.object}",
+                "text": each.text,
+                "vector": packed(each.vector),
             }
-            for subject, predicate, obj, vector in stored.statements
+            for each in stored.statements
         ]
         aliases += [
             {"passage": key, "one": f"{tenant}\n{one}", "other": f"{tenant}\n{other}"}
@@ -237,10 +261,10 @@ def parts_of(
     for each in mentions:
         mentioned[each["passage"]].append(Mention(each["key"], each["name"]))
     # A statement is met once for each spelling of its subject in the passage.
-    stated: dict[str, dict[tuple[str, str, str], Vector | None]] = defaultdict(dict)
+    stated: dict[str, dict[tuple[str, str, str], StoredStatement]] = defaultdict(dict)
     for each in statements:
         key = each["subject"], each["predicate"], each["object"]
-        stated[each["passage"]][key] = unpacked(each["vector"])
+        stated[each["passage"]][key] = StoredStatement(*key, unpacked(each["vector"]), each["text"])
     same: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for each in aliases:
         same[each["passage"]].append((each["one"], each["other"]))
@@ -251,9 +275,10 @@ def parts_of(
             StoredPassage(
                 _passage(each),
                 unpacked(each["vector"]),
-                tuple(sorted(mentioned[place], key=lambda mention: (mention.key, mention.name))),
-                tuple((*row, vector) for row, vector in sorted(stated[place].items(), key=_row)),
+                tuple(sorted(mentioned[place])),
+                tuple(stated[place][key] for key in sorted(stated[place])),
                 tuple(sorted(set(same[place]))),
+                each["titled"] is not False,
             )
         )
     return [
@@ -262,13 +287,10 @@ def parts_of(
             each["fingerprint"],
             each["revision"],
             tuple(sorted(held[each["source"]], key=_place)),
+            each["model"],
         )
         for each in documents
     ]
-
-
-def _row(item: tuple[tuple[str, str, str], Vector | None]) -> tuple[str, str, str]:
-    return item[0]
 
 
 def _place(stored: StoredPassage) -> tuple[int, str]:

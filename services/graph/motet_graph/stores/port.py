@@ -16,6 +16,8 @@ Invariants, held by one test class that runs against every server:
   the same again changes nothing.
 - After `put` or `delete` nothing of the version before is left: no passage, no statement, no alias,
   and no entity that nothing mentions.
+- `put` in place of a revision changes nothing where another one, or none, is there, also when that
+  comes at the same time.
 - What reads never writes: a query runs as a user, or in a transaction, that the server keeps from
   writing.
 """
@@ -28,7 +30,7 @@ from typing import Any, NamedTuple
 
 from motet_graph.statements import DocumentPart, Vector
 
-__all__ = ["EntityRecord", "GraphStore", "Rows"]
+__all__ = ["DocumentVersion", "EntityRecord", "GraphStore", "Rows"]
 
 
 class EntityRecord(NamedTuple):
@@ -39,6 +41,17 @@ class EntityRecord(NamedTuple):
     """The first spelling that was stored."""
     vector: Vector | None
     """Embedding of that spelling."""
+    model: str | None = None
+    """The embedding model that made it; None where that is not known."""
+
+
+class DocumentVersion(NamedTuple):
+    """Which version of a document is there."""
+
+    revision: str
+    fingerprint: str
+    model: str | None
+    """The embedding model that made its vectors; None where that is not known."""
 
 
 class Rows(NamedTuple):
@@ -55,14 +68,21 @@ class GraphStore(ABC):
 
     @abstractmethod
     async def put(
-        self, tenant: str, part: DocumentPart, entities: Mapping[str, EntityRecord]
-    ) -> None:
-        """Adds a document, or replaces the version that is there.
+        self,
+        tenant: str,
+        part: DocumentPart,
+        entities: Mapping[str, EntityRecord],
+        *,
+        instead_of: str | None = None,
+    ) -> bool:
+        """Adds a document, or replaces the version that is there; whether it did.
 
         Args:
             tenant: Whose it is.
             part: The document.
-            entities: Every entity that it mentions, by key.
+            entities: Every entity that it mentions, by key. Of one that is there the name stays,
+                and so does the vector, unless another model made it.
+            instead_of: The only revision that it may replace; None puts it whatever is there.
 
         Raises:
             FaultError: `unavailable`, to be tried again.
@@ -79,8 +99,12 @@ class GraphStore(ABC):
     @abstractmethod
     async def revisions(
         self, tenant: str, sources: Sequence[str] | None = None
-    ) -> dict[str, tuple[str, str]]:
-        """Revision and fingerprint of a tenant's documents, or of some of them, by source."""
+    ) -> dict[str, DocumentVersion]:
+        """Versions of a tenant's documents, or of some of them, by source."""
+
+    @abstractmethod
+    async def made_by_others(self, model: str) -> list[tuple[str, str]]:
+        """Tenant and source of every document whose vectors another embedding model made."""
 
     @abstractmethod
     async def has_others(self, tenant: str) -> bool:
