@@ -8,7 +8,7 @@ import itertools
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +18,18 @@ from neo4j import AsyncManagedTransaction
 
 from motet.errors import FaultError, NotYetError, SetupError
 from motet.messages import GraphQueryRequest, Passage
+from motet.settings import Settings
+from motet.telemetry import setup
 from motet_graph.arcadedb_server import DATABASE, ArcadeDBServer, embedded_server
 from motet_graph.asking import ask
 from motet_graph.atlas import Atlas
+from motet_graph.embedding import without_vectors
+from motet_graph.renewal import Renewal, renew
 from motet_graph.statements import DocumentPart, Mention, StoredPassage, StoredStatement
 from motet_graph.stores import bolt, cypher
 from motet_graph.stores.bolt import BoltStore
 from motet_graph.stores.port import EntityRecord
+from tests.embedder import LetterEmbedder
 from tests.unit.graph.hostile import HOSTILE
 
 Triples = Sequence[tuple[str, str, str]]
@@ -72,6 +77,25 @@ async def put(store: BoltStore, part: DocumentPart, tenant: str = TENANT) -> Non
     await store.put(tenant, part, entities(part))
 
 
+async def run(store: BoltStore, *statements: str) -> None:
+    """Does in one transaction what the store itself would not."""
+
+    async def work(tx: AsyncManagedTransaction) -> None:
+        for statement in statements:
+            await (await tx.run(statement)).consume()  # type: ignore[arg-type]  # a constant
+
+    await store._write(work)  # pyright: ignore[reportPrivateUsage]
+
+
+class Anew(LetterEmbedder):
+    """Another model than `MODEL`."""
+
+    name = "fake:anew"
+
+    def __init__(self, name: str = name) -> None:
+        self.name = name
+
+
 class GraphStoreTests:
     """Inherited by the tests of each server, which give `connect`."""
 
@@ -84,11 +108,7 @@ class GraphStoreTests:
 
     async def wipe(self, store: BoltStore) -> None:
         """Leaves nothing, also of what a test did that the store does not allow."""
-
-        async def work(tx: AsyncManagedTransaction) -> None:
-            await (await tx.run("MATCH (n) DETACH DELETE n")).consume()
-
-        await store._write(work)  # pyright: ignore[reportPrivateUsage]
+        await run(store, "MATCH (n) DETACH DELETE n")
 
     async def rows(self, store: BoltStore, query: str) -> list[tuple[object, ...]]:
         found = await ask(store, TENANT, GraphQueryRequest(cypher=query))
@@ -218,6 +238,25 @@ class GraphStoreTests:
         assert await self.keys(store) == [f"x{revision}", f"y{revision}"]
         assert await self.counts(store) == (1, 1, 2, 1)
 
+    async def test_deleting_while_it_is_put_leaves_nothing(
+        self, store: BoltStore, connect: Connect
+    ) -> None:
+        stores = [await connect() for _ in range(4)]
+
+        async def work(worker: int, own: BoltStore) -> None:
+            for turn in range(10):
+                await put(own, document("a", [("ada", f"{worker} {turn}", f"acme {worker}")]))
+                await own.delete(TENANT, ["a"])
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for worker, own in enumerate(stores):
+                    group.create_task(work(worker, own))
+        finally:
+            for own in stores:
+                await own.close()
+        assert await self.rows(store, "MATCH (n) RETURN count(n)") == [(0,)]
+
     async def test_tenants_share_nothing(
         self, store: BoltStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -280,15 +319,12 @@ class GraphStoreTests:
     async def test_a_store_that_knew_no_tenants_is_refused(
         self, store: BoltStore, connect: Connect
     ) -> None:
-        async def run(tx: AsyncManagedTransaction, statement: str) -> None:
-            await (await tx.run(statement)).consume()  # type: ignore[arg-type]  # a constant
-
         for statement in (
             "CREATE CONSTRAINT document_source FOR (d:Document) REQUIRE d.source IS UNIQUE",
             "CREATE CONSTRAINT entity_key FOR (e:Entity) REQUIRE e.key IS UNIQUE",
             "CREATE (:Document {source: 'a', revision: '1'})",
         ):
-            await store._write(partial(run, statement=statement))  # pyright: ignore[reportPrivateUsage]
+            await run(store, statement)
         with pytest.raises(SetupError, match="is of an earlier version"):
             await connect()
         await self.wipe(store)
@@ -357,6 +393,182 @@ class GraphStoreTests:
             await ask(store, TENANT, request)
         assert raised.value.fault.type == "deadline_exceeded"
         assert await self.rows(store, "MATCH (d:Document) RETURN d.source") == [("a",)]
+
+    async def test_who_made_the_vectors_and_of_what_is_loaded(
+        self, store: BoltStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        part = document("a", [("ada", "leads", "acme"), ("acme", "is in", "oslo")])
+        (passage,) = part.passages
+        first, second = passage.statements
+        said = "T: Ada, who leads Acme, is in Oslo."
+        part = replace(
+            part,
+            passages=(
+                replace(passage, titled=False, statements=(first._replace(text=said), second)),
+            ),
+        )
+        await put(store, part)
+        for scanned_from in (200, 0):
+            monkeypatch.setattr(bolt, "SCANNED_FROM", scanned_from)
+            (loaded,) = await store.load(TENANT, ["a"])
+            assert loaded.model == MODEL
+            assert not loaded.passages[0].titled
+            assert [each.text for each in loaded.passages[0].statements] == [said, None]
+        assert {each.model for each in await store.entities(TENANT, ["acme", "ada"])} == {MODEL}
+
+    async def test_what_an_earlier_version_stored_is_loaded(self, store: BoltStore) -> None:
+        part = document("a", [("ada", "leads", "acme")])
+        await put(store, part)
+        await run(
+            store,
+            "MATCH (d:Document)-[:HAS]->(p:Passage)-[:MENTIONS]->(e:Entity) "
+            "REMOVE d.model, p.titled, e.model",
+            "MATCH ()-[r:RELATES]->() REMOVE r.text",
+        )
+        (loaded,) = await store.load(TENANT, ["a"])
+        (passage,) = loaded.passages
+        assert (loaded.model, passage.titled, passage.statements[0].text) == (None, True, None)
+        assert (await store.revisions(TENANT))["a"].model is None
+        assert await store.made_by_others(MODEL) == [(TENANT, "a")]
+        assert await renew(store, Anew(), TENANT, ["a"]) == 1
+        assert await store.made_by_others(Anew.name) == []
+        assert {each.model for each in await store.entities(TENANT, ["acme", "ada"])} == {Anew.name}
+
+    async def test_a_renewal_changes_vectors_only(self, store: BoltStore) -> None:
+        first = document("a", [("ada", "leads", "acme"), ("acme", "is in", "oslo")])
+        await put(store, first)
+        (loaded,) = await store.load(TENANT, ["a"])
+        embedder = Anew()
+        assert await renew(store, embedder, TENANT, ["a", "none"]) == 1
+        (renewed,) = await store.load(TENANT, ["a"])
+        assert (renewed.model, renewed.fingerprint) == (embedder.name, first.fingerprint)
+        assert renewed.revision != first.revision
+        assert without_vectors(replace(renewed, revision="1", model=MODEL)) == without_vectors(
+            loaded
+        )
+        (passage,) = renewed.passages
+        texts = ["T\nx", *("ACME is in OSLO", "ADA leads ACME"), "ACME", "ADA", "OSLO"]
+        records = await store.entities(TENANT, ["acme", "ada", "oslo"])
+        rows = [passage.vector, *(each.vector for each in passage.statements)]
+        rows += [each.vector for each in sorted(records, key=lambda each: each.key)]
+        wanted = await embedder.embed(texts)
+        for row, vector in zip(rows, wanted, strict=True):
+            assert row is not None
+            assert np.allclose(row, vector, atol=1e-3)
+        assert await renew(store, embedder, TENANT, ["a"]) == 0
+
+    async def test_another_revision_is_not_renewed(self, store: BoltStore) -> None:
+        part = document("a", [("ada", "leads", "acme")])
+        anew = replace(part, revision="3", model="fake:other")
+        records = {key: each._replace(model=anew.model) for key, each in entities(part).items()}
+        assert not await store.renew(TENANT, anew, records, instead_of="1")
+        assert await self.rows(store, "MATCH (n) RETURN count(n)") == [(0,)]
+        await put(store, part)
+        before = await store.revision(TENANT)
+        for tenant, revision in ((TENANT, "0"), ("blue", "1")):
+            assert not await store.renew(tenant, anew, records, instead_of=revision)
+        assert await store.revision(TENANT) == before
+        assert await store.made_by_others(MODEL) == []
+        assert {each.model for each in await store.entities(TENANT, ["acme", "ada"])} == {MODEL}
+        assert await store.renew(TENANT, anew, records, instead_of="1")
+        assert await store.revision(TENANT) != before
+        assert await store.made_by_others(MODEL) == [(TENANT, "a")]
+        assert await self.counts(store) == (1, 1, 2, 1)
+
+    async def test_an_entity_has_the_vector_of_the_last_model(self, store: BoltStore) -> None:
+        part = document("a", [("ada", "leads", "acme")])
+        await put(store, part)
+
+        async def given(vector: Sequence[float], model: str) -> tuple[str, list[float], str | None]:
+            row = np.array(vector, np.float32)
+            records = {
+                key: each._replace(name=key.title(), vector=row, model=model)
+                for key, each in entities(part).items()
+            }
+            await store.put(TENANT, part, records)
+            ((_, name, stored, made_by),) = await store.entities(TENANT, ["ada"])
+            assert stored is not None
+            return name, stored.tolist(), made_by
+
+        assert await given([1, 0, 0, 0], MODEL) == ("ADA", VECTOR.tolist(), MODEL)
+        assert await given([1, 0], "fake:other") == ("ADA", [1, 0], "fake:other")
+        assert await given([0, 1], "fake:other") == ("ADA", [1, 0], "fake:other")
+
+    async def test_what_others_made(self, store: BoltStore) -> None:
+        for tenant, source, model in (
+            ("red", "a", MODEL),
+            ("red", "b", "fake:other"),
+            ("blue", "a", None),
+        ):
+            await put(store, document(source, [("ada", "in", "oslo")], model=model), tenant)
+        assert sorted(await store.made_by_others(MODEL)) == [("blue", "a"), ("red", "b")]
+        assert sorted(await store.made_by_others("fake:other")) == [("blue", "a"), ("red", "a")]
+
+    async def test_a_renewal_undoes_nothing(self, store: BoltStore, connect: Connect) -> None:
+        """Two replicas renew on and on while documents are replaced and deleted."""
+        sources = [f"{n}" for n in range(12)]
+        for source in sources:
+            await put(store, document(source, [("ada", "is", "here"), ("ada", "in", source)]))
+        changed, renewed = asyncio.Event(), asyncio.Event()
+
+        async def renewing(own: BoltStore, number: int) -> None:
+            for turn in itertools.count():
+                embedder = Anew(f"fake:{number}.{turn}")
+                # The two from both ends, so that they seldom, and at last, meet.
+                for source in sources[:: 1 - 2 * number]:
+                    if await renew(own, embedder, TENANT, [source]):
+                        renewed.set()
+                    if changed.is_set():
+                        return
+
+        async def changing(own: BoltStore) -> None:
+            for source in sources[::2]:
+                renewed.clear()
+                await renewed.wait()
+                await put(own, document(source, [("bo", "left", source)], revision="2"))
+                await own.delete(TENANT, [f"{int(source) + 1}"])
+            changed.set()
+
+        stores = [await connect() for _ in range(3)]
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number, own in enumerate(stores[:2]):
+                    group.create_task(renewing(own, number))
+                group.create_task(changing(stores[2]))
+        finally:
+            for own in stores:
+                await own.close()
+        assert (await store.revisions(TENANT)).keys() == set(sources[::2])
+        assert await self.keys(store) == sorted(["bo", *sources[::2]])
+        assert await self.counts(store) == (6, 6, 7, 6)
+        said = await self.rows(store, "MATCH ()-[r:RELATES]->() RETURN DISTINCT r.predicate")
+        assert said == [("left",)]
+
+    async def test_replicas_renew_together(
+        self, store: BoltStore, connect: Connect, tmp_path: Path
+    ) -> None:
+        triples = [(f"n{n}", "next to", f"n{n + 1}") for n in range(6)]
+        for n in range(20):
+            await put(store, document(f"{n}", triples), "red" if n % 2 else "blue")
+        tracer = setup("graph", Settings(data_dir=tmp_path)).tracer
+        stores = [await connect() for _ in range(2)]
+        try:
+            async with asyncio.TaskGroup() as group:
+                for own in stores:
+                    group.create_task(Renewal(own, Anew(), tracer).run())
+        finally:
+            for own in stores:
+                await own.close()
+        for tenant in ("red", "blue"):
+            versions = await store.revisions(tenant)
+            assert {each.model for each in versions.values()} == {Anew.name}
+            drawn = await Atlas(store, Anew.name, refresh_s=0).current(tenant)
+            # The first two names of each document are one entity.
+            assert (len(drawn.passages), len(drawn.facts), len(drawn.name_vectors)) == (10, 50, 7)
+            assert not drawn.partial
+            for rows in (drawn.passage_vectors, drawn.fact_vectors, drawn.name_vectors):
+                assert rows.shape[1] == Anew.dimension
+                assert rows.any(axis=1).all()
 
     async def counts(self, store: BoltStore) -> tuple[object, ...]:
         """Documents, passages, entities and statements."""

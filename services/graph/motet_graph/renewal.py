@@ -52,7 +52,7 @@ async def renew(store: GraphStore, embedder: Embedder, tenant: str, sources: Seq
     parts, records = await embedded(store, embedder, tenant, found)
     renewed = 0
     for before, part in zip(found, parts, strict=True):
-        renewed += await store.put(
+        renewed += await store.renew(
             tenant,
             replace(part, revision=new_id()),
             {key: records[key] for key in mentioned(part)},

@@ -56,22 +56,27 @@ class MemoryStore(GraphStore):
         self.compared = 0
 
     async def put(
-        self,
-        tenant: str,
-        part: DocumentPart,
-        entities: Mapping[str, EntityRecord],
-        *,
-        instead_of: str | None = None,
-    ) -> bool:
-        there = self.parts[tenant].get(part.source)
-        if instead_of is not None and (there is None or there.revision != instead_of):
-            return False
+        self, tenant: str, part: DocumentPart, entities: Mapping[str, EntityRecord]
+    ) -> None:
         self.changes[tenant] += 1
         self.parts[tenant][part.source] = part
         for key, each in entities.items():
             known = self.records[tenant].setdefault(key, each)
             if known.model != each.model:
                 self.records[tenant][key] = each._replace(name=known.name)
+
+    async def renew(
+        self,
+        tenant: str,
+        part: DocumentPart,
+        entities: Mapping[str, EntityRecord],
+        *,
+        instead_of: str,
+    ) -> bool:
+        there = self.parts[tenant].get(part.source)
+        if there is None or there.revision != instead_of:
+            return False
+        await self.put(tenant, part, entities)
         return True
 
     async def delete(self, tenant: str, sources: Sequence[str]) -> set[str]:

@@ -123,34 +123,14 @@ class BoltStore(GraphStore):
         return store
 
     async def put(
-        self,
-        tenant: str,
-        part: DocumentPart,
-        entities: Mapping[str, EntityRecord],
-        *,
-        instead_of: str | None = None,
-    ) -> bool:
+        self, tenant: str, part: DocumentPart, entities: Mapping[str, EntityRecord]
+    ) -> None:
         """See `GraphStore.put`."""
         rows = cypher.rows_of(tenant, part)
         (document,) = cypher.ids_of(tenant, [part.source])
-        records = [entities[key] for key in sorted(entities)]
-        # Every transaction touches entities in one order, so that two never wait for each other.
-        nodes = [
-            {
-                "id": id,
-                "key": each.key,
-                "name": each.name,
-                "vector": cypher.packed(each.vector),
-                "model": each.model,
-            }
-            for id, each in zip(  # noqa: A001 - what it is
-                cypher.ids_of(tenant, (each.key for each in records)), records, strict=True
-            )
-        ]
+        nodes = cypher.entity_rows_of(tenant, entities)
 
-        async def work(tx: AsyncManagedTransaction) -> bool:
-            if instead_of is not None and await _held(tx, document, tenant) != instead_of:
-                return False
+        async def work(tx: AsyncManagedTransaction) -> None:
             # First the document: of two that put it at once, one waits or fails here.
             await _ran(
                 tx,
@@ -177,6 +157,33 @@ class BoltStore(GraphStore):
             if known:
                 await _ran(tx, cypher.FORGET_ENTITIES, ids=known)
             await _ran(tx, cypher.TOUCH, tenant=tenant, revision=new_id())
+
+        await self._write(work)
+
+    async def renew(
+        self,
+        tenant: str,
+        part: DocumentPart,
+        entities: Mapping[str, EntityRecord],
+        *,
+        instead_of: str,
+    ) -> bool:
+        """See `GraphStore.renew`."""
+        rows = cypher.renewed_rows_of(tenant, part)
+        (document,) = cypher.ids_of(tenant, [part.source])
+        nodes = cypher.entity_rows_of(tenant, entities)
+
+        async def work(tx: AsyncManagedTransaction) -> bool:
+            (held,) = await _held(tx, tenant, [part.source]) or (None,)
+            if held is None or held["revision"] != instead_of:
+                return False
+            await _ran(
+                tx, cypher.RENEW_DOCUMENT, id=document, revision=part.revision, model=part.model
+            )
+            await _ran(tx, cypher.RENEW_ENTITIES, rows=nodes)
+            for statement, batch in rows.items():
+                await _ran(tx, statement, rows=batch)
+            await _ran(tx, cypher.TOUCH, tenant=tenant, revision=new_id())
             return True
 
         return await self._write(work)
@@ -185,8 +192,7 @@ class BoltStore(GraphStore):
         """See `GraphStore.delete`."""
 
         async def work(tx: AsyncManagedTransaction) -> set[str]:
-            result = await tx.run(cypher.WHICH, ids=cypher.ids_of(tenant, sources))
-            there = {record["source"] async for record in result}
+            there = {each["source"] for each in await _held(tx, tenant, sorted(sources))}
             if there:
                 documents = cypher.ids_of(tenant, sorted(there))
                 entities = await _removed(tx, documents)
@@ -370,11 +376,15 @@ async def _ran(tx: AsyncManagedTransaction, statement: str, **parameters: Any) -
     await result.consume()
 
 
-async def _held(tx: AsyncManagedTransaction, document: str, tenant: str) -> str | None:
-    """The revision of a document, which nobody changes until the transaction ends."""
-    await _ran(tx, cypher.HOLD, id=document, tenant=tenant)
-    found = await (await tx.run(cypher.HELD, id=document)).single()
-    return None if found is None else str(found["revision"])
+async def _held(
+    tx: AsyncManagedTransaction, tenant: str, sources: Sequence[str]
+) -> list[neo4j.Record]:
+    """Those of the documents that are there; nobody changes them until the transaction ends."""
+    ids = cypher.ids_of(tenant, sources)
+    await _ran(tx, cypher.HOLD, ids=ids, tenant=tenant)
+    # A statement of its own: only what is read after waiting is sure to be so.
+    result = await tx.run(cypher.REVISIONS_OF, ids=ids)
+    return [record async for record in result]
 
 
 async def _removed(tx: AsyncManagedTransaction, documents: list[str]) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -22,12 +23,12 @@ from motet_graph.statements import (
     StoredStatement,
     Vector,
 )
+from motet_graph.stores.port import EntityRecord
 
 __all__ = [
     "ENTITIES",
     "FIND",
     "FORGET_ENTITIES",
-    "HELD",
     "HOLD",
     "LOAD",
     "MADE_BY_OTHERS",
@@ -38,15 +39,18 @@ __all__ = [
     "PUT_ENTITIES",
     "REMOVE",
     "REMOVE_DOCUMENTS",
+    "RENEW_DOCUMENT",
+    "RENEW_ENTITIES",
     "REVISION",
     "REVISIONS",
     "REVISIONS_OF",
     "SCAN",
     "TOUCH",
-    "WHICH",
+    "entity_rows_of",
     "ids_of",
     "packed",
     "parts_of",
+    "renewed_rows_of",
     "rows_of",
     "unpacked",
 ]
@@ -79,7 +83,8 @@ OTHERS = "MATCH (d:Document) WHERE d.tenant <> $tenant RETURN d.tenant AS tenant
 """A row where another tenant has a document, and so anything."""
 OLD = "MATCH (d:Document) WHERE d.tenant IS NULL RETURN d.source AS source LIMIT 1"
 """A row where an earlier version, which knew no tenants, has stored a document."""
-WHICH = "UNWIND $ids AS id MATCH (d:Document {id: id}) RETURN d.source AS source"
+HOLD = "UNWIND $ids AS id MATCH (d:Document {id: id}) SET d.tenant = $tenant"
+"""Changes nothing, and has whoever would change the documents wait until the transaction ends."""
 
 FIND = (
     "UNWIND $ids AS id MATCH (d:Document {id: id})-[:HAS]->(p:Passage) "
@@ -95,12 +100,21 @@ PUT_ENTITIES = (
     "WITH e, row WHERE e.model IS NULL OR e.model <> row.model "
     "SET e.vector = row.vector, e.model = row.model"
 )
-HOLD = "MATCH (d:Document {id: $id}) SET d.tenant = $tenant"
-"""Changes nothing, and has whoever would change the document wait until the transaction ends."""
-HELD = "MATCH (d:Document {id: $id}) RETURN d.revision AS revision"
 PUT_DOCUMENT = (
     "MERGE (d:Document {id: $id}) SET d.tenant = $tenant, d.source = $source, "
     "d.fingerprint = $fingerprint, d.revision = $revision, d.model = $model"
+)
+RENEW_ENTITIES = (
+    "UNWIND $rows AS row MATCH (e:Entity {id: row.id}) "
+    "WHERE e.model IS NULL OR e.model <> row.model "
+    "SET e.vector = row.vector, e.model = row.model"
+)
+RENEW_DOCUMENT = "MATCH (d:Document {id: $id}) SET d.revision = $revision, d.model = $model"
+_RENEW_PASSAGES = "UNWIND $rows AS row MATCH (p:Passage {key: row.key}) SET p.vector = row.vector"
+_RENEW_STATEMENTS = (
+    "UNWIND $rows AS row MATCH (s:Entity {id: row.subject})"
+    "-[r:RELATES {passage: row.passage, predicate: row.predicate}]->(o:Entity {id: row.object}) "
+    "SET r.vector = row.vector"
 )
 _PUT_PASSAGES = (
     "MATCH (d:Document {id: $document}) UNWIND $rows AS row "
@@ -201,6 +215,20 @@ def ids_of(tenant: str, names: Iterable[str]) -> list[str]:
     return [f"{tenant}\n{name}" for name in names]
 
 
+def entity_rows_of(tenant: str, entities: Mapping[str, EntityRecord]) -> list[dict[str, Any]]:
+    """What is put of entities, in an order that all share, so that no two wait for each other."""
+    return [
+        {
+            "id": f"{tenant}\n{key}",
+            "key": key,
+            "name": each.name,
+            "vector": packed(each.vector),
+            "model": each.model,
+        }
+        for key, each in sorted(entities.items(), key=itemgetter(0))
+    ]
+
+
 def rows_of(tenant: str, part: DocumentPart) -> dict[str, list[dict[str, Any]]]:
     """What is put of a document: rows for each statement, in the order of putting."""
     passages: list[dict[str, Any]] = []
@@ -246,6 +274,23 @@ def rows_of(tenant: str, part: DocumentPart) -> dict[str, list[dict[str, Any]]]:
         _PUT_MENTIONS: mentions,
         _PUT_STATEMENTS: statements,
         _PUT_ALIASES: aliases,
+    }
+
+
+def renewed_rows_of(tenant: str, part: DocumentPart) -> dict[str, list[dict[str, Any]]]:
+    """The vectors of a document: rows for each statement."""
+    rows = rows_of(tenant, part)
+    found = (
+        (_RENEW_PASSAGES, rows[_PUT_PASSAGES], ("key", "vector")),
+        (
+            _RENEW_STATEMENTS,
+            rows[_PUT_STATEMENTS],
+            ("passage", "subject", "predicate", "object", "vector"),
+        ),
+    )
+    return {
+        statement: [{name: row[name] for name in wanted} for row in put]
+        for statement, put, wanted in found
     }
 
 

@@ -16,8 +16,7 @@ Invariants, held by one test class that runs against every server:
   the same again changes nothing.
 - After `put` or `delete` nothing of the version before is left: no passage, no statement, no alias,
   and no entity that nothing mentions.
-- `put` in place of a revision changes nothing where another one, or none, is there, also when that
-  comes at the same time.
+- `renew` undoes no change of a document, also when that comes at the same time.
 - What reads never writes: a query runs as a user, or in a transaction, that the server keeps from
   writing.
 """
@@ -68,21 +67,36 @@ class GraphStore(ABC):
 
     @abstractmethod
     async def put(
-        self,
-        tenant: str,
-        part: DocumentPart,
-        entities: Mapping[str, EntityRecord],
-        *,
-        instead_of: str | None = None,
-    ) -> bool:
-        """Adds a document, or replaces the version that is there; whether it did.
+        self, tenant: str, part: DocumentPart, entities: Mapping[str, EntityRecord]
+    ) -> None:
+        """Adds a document, or replaces the version that is there.
 
         Args:
             tenant: Whose it is.
             part: The document.
             entities: Every entity that it mentions, by key. Of one that is there the name stays,
                 and so does the vector, unless another model made it.
-            instead_of: The only revision that it may replace; None puts it whatever is there.
+
+        Raises:
+            FaultError: `unavailable`, to be tried again.
+        """
+
+    @abstractmethod
+    async def renew(
+        self,
+        tenant: str,
+        part: DocumentPart,
+        entities: Mapping[str, EntityRecord],
+        *,
+        instead_of: str,
+    ) -> bool:
+        """Gives a document the vectors of another model, as another revision; whether it did.
+
+        Args:
+            tenant: Whose it is.
+            part: The document as it was loaded, but for vectors, model and revision.
+            entities: Entities that it mentions, by key, with vectors of that model.
+            instead_of: The revision that was loaded; nothing changes where another one is there.
 
         Raises:
             FaultError: `unavailable`, to be tried again.
