@@ -6,9 +6,11 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from motet.errors import FaultError
@@ -279,3 +281,59 @@ async def _ended(pid: int) -> None:
     async with asyncio.timeout(15):
         while Path(f"/proc/{pid}").exists():  # noqa: ASYNC110, ASYNC240 - nobody's child here
             await asyncio.sleep(0.02)
+
+
+class OtherModel:
+    """Gives vectors of a length of its own; documents wait until it is let."""
+
+    def __init__(self, dimension: int) -> None:
+        self.name = f"fake:other-{dimension}"
+        self.dimension = dimension
+        self.let = asyncio.Event()
+        self.waits = asyncio.Event()
+
+    async def embed(self, texts: Sequence[str]) -> np.ndarray[Any, Any]:
+        self.waits.set()
+        await self.let.wait()
+        return await self.embed_queries(texts)
+
+    async def embed_queries(self, texts: Sequence[str]) -> np.ndarray[Any, Any]:
+        rows = await LetterEmbedder().embed(texts)
+        return np.roll(rows, 7, axis=1)[:, : self.dimension]
+
+
+@pytest.mark.parametrize("dimension", [LetterEmbedder.dimension, 12])
+async def test_another_embedding_model(mesh: TestMesh, dimension: int) -> None:
+    app = await mesh.join(agent, context={"embedder": LetterEmbedder()})
+    await mesh.motet.call("graph.ingest", request(), GraphIngestResult)
+    await mesh.leave(app)
+    other = OtherModel(dimension)
+    app = await mesh.join(agent, context={"embedder": other})
+    models = GraphQueryRequest(cypher="MATCH (d:Document) RETURN DISTINCT d.model")
+    search = GraphSearchRequest(query="Where was the designer of the Harbour Tower born?")
+
+    async def found() -> str:
+        result = await mesh.motet.call("graph.search", search, GraphSearchResult)
+        return result.passages[0].source
+
+    async def made_by() -> tuple[tuple[Any, ...], ...]:
+        return (await mesh.motet.call("graph.query", models, GraphQueryResult)).rows
+
+    async with asyncio.timeout(30):
+        await other.waits.wait()
+        assert await found() == "tower"
+        assert await made_by() == ((LetterEmbedder.name,),)
+        other.let.set()
+        while await made_by() != ((other.name,),):
+            assert await found() == "tower"
+    again = await mesh.motet.call("graph.ingest", request(), GraphIngestResult)
+    assert [item.status for item in again.items] == ["unchanged"] * 3
+    assert await found() == "tower"
+    drawn = await app.context.get("atlas").current("default")
+    assert not drawn.partial
+    texts = [TEXTS[passage.source] for passage in drawn.passages]
+    assert np.allclose(drawn.passage_vectors, await other.embed_queries(texts), atol=1e-3)
+    assert drawn.fact_vectors.shape == (len(drawn.facts), dimension)
+    assert drawn.name_vectors.shape == (len(drawn.by_key), dimension)
+    renewed = [span for span in mesh.spans() if span.name == "migrate graph"]
+    assert sum(span.attributes["motet.documents"] for span in renewed) == len(TEXTS)

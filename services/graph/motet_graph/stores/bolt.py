@@ -131,17 +131,21 @@ class BoltStore(GraphStore):
         nodes = cypher.entity_rows_of(tenant, entities)
 
         async def work(tx: AsyncManagedTransaction) -> None:
-            # First the document: of two that put it at once, one waits or fails here.
-            await _ran(
-                tx,
-                cypher.PUT_DOCUMENT,
-                id=document,
-                tenant=tenant,
-                source=part.source,
-                fingerprint=part.fingerprint,
-                revision=part.revision,
-                model=part.model,
-            )
+            # First the document: of two that put it at once, one waits or fails here. What waited
+            # for a deletion may have changed a node that is gone.
+            there: list[neo4j.Record] = []
+            while not there:
+                await _ran(
+                    tx,
+                    cypher.PUT_DOCUMENT,
+                    id=document,
+                    tenant=tenant,
+                    source=part.source,
+                    fingerprint=part.fingerprint,
+                    revision=part.revision,
+                    model=part.model,
+                )
+                there = await _held(tx, tenant, [part.source])
             known = await _removed(tx, [document])
             await _ran(tx, cypher.PUT_ENTITIES, tenant=tenant, rows=nodes)
             for statement, batch in rows.items():
