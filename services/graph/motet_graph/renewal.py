@@ -24,7 +24,7 @@ from operator import itemgetter
 
 from opentelemetry.trace import SpanKind
 
-from motet.errors import FaultError
+from motet.errors import MotetError
 from motet.messages import new_id
 from motet.models import Embedder
 from motet.telemetry import Tracer, names
@@ -83,13 +83,15 @@ class Renewal:
                 self._say(len(left))
                 for tenant, sources in _groups(left):
                     await self._renew(tenant, sources)
-            except FaultError as error:
+            except MotetError as error:
                 log.warning("the renewal of the graph is tried again: %s", error)
             else:
                 if self._renewed > before:
                     continue
-            wait_s = AGAIN_S[0] if self._renewed > before else min(wait_s * 2, longest_s)
+            if self._renewed > before:
+                wait_s = AGAIN_S[0]
             await asyncio.sleep(wait_s)
+            wait_s = min(wait_s * 2, longest_s)
         if self._renewed:
             log.info(
                 "the graph is %s's now: %d documents embedded anew",

@@ -27,6 +27,7 @@ from motet_graph.stores.dialect import Dialect
 from motet_graph.stores.neo4j import NEO4J
 from motet_graph.stores.port import DocumentVersion, EntityRecord, GraphStore, Rows
 from motet_graph.stores.rows import as_json
+from motet_graph.stores.transactions import got, held, ran, removed
 
 __all__ = ["BoltStore"]
 
@@ -135,7 +136,7 @@ class BoltStore(GraphStore):
             # for a deletion may have changed a node that is gone.
             there: list[neo4j.Record] = []
             while not there:
-                await _ran(
+                await ran(
                     tx,
                     cypher.PUT_DOCUMENT,
                     id=document,
@@ -145,12 +146,12 @@ class BoltStore(GraphStore):
                     revision=part.revision,
                     model=part.model,
                 )
-                there = await _held(tx, tenant, [part.source])
-            known = await _removed(tx, [document])
-            await _ran(tx, cypher.PUT_ENTITIES, tenant=tenant, rows=nodes)
+                there = await got(tx, cypher.REVISIONS_OF, ids=[document])
+            known = await removed(tx, [document])
+            await ran(tx, cypher.PUT_ENTITIES, tenant=tenant, rows=nodes)
             for statement, batch in rows.items():
                 if batch:
-                    await _ran(
+                    await ran(
                         tx,
                         statement,
                         document=document,
@@ -159,8 +160,8 @@ class BoltStore(GraphStore):
                         rows=batch,
                     )
             if known:
-                await _ran(tx, cypher.FORGET_ENTITIES, ids=known)
-            await _ran(tx, cypher.TOUCH, tenant=tenant, revision=new_id())
+                await ran(tx, cypher.FORGET_ENTITIES, ids=known)
+            await ran(tx, cypher.TOUCH, tenant=tenant, revision=new_id())
 
         await self._write(work)
 
@@ -178,16 +179,16 @@ class BoltStore(GraphStore):
         nodes = cypher.entity_rows_of(tenant, entities)
 
         async def work(tx: AsyncManagedTransaction) -> bool:
-            (held,) = await _held(tx, tenant, [part.source]) or (None,)
-            if held is None or held["revision"] != instead_of:
+            (found,) = await held(tx, tenant, [part.source]) or (None,)
+            if found is None or found["revision"] != instead_of:
                 return False
-            await _ran(
+            await ran(
                 tx, cypher.RENEW_DOCUMENT, id=document, revision=part.revision, model=part.model
             )
-            await _ran(tx, cypher.RENEW_ENTITIES, rows=nodes)
+            await ran(tx, cypher.RENEW_ENTITIES, rows=nodes)
             for statement, batch in rows.items():
-                await _ran(tx, statement, rows=batch)
-            await _ran(tx, cypher.TOUCH, tenant=tenant, revision=new_id())
+                await ran(tx, statement, rows=batch)
+            await ran(tx, cypher.TOUCH, tenant=tenant, revision=new_id())
             return True
 
         return await self._write(work)
@@ -196,14 +197,14 @@ class BoltStore(GraphStore):
         """See `GraphStore.delete`."""
 
         async def work(tx: AsyncManagedTransaction) -> set[str]:
-            there = {each["source"] for each in await _held(tx, tenant, sorted(sources))}
+            there = {each["source"] for each in await held(tx, tenant, sorted(sources))}
             if there:
                 documents = cypher.ids_of(tenant, sorted(there))
-                entities = await _removed(tx, documents)
-                await _ran(tx, cypher.REMOVE_DOCUMENTS, ids=documents)
-                await _ran(tx, cypher.FORGET_ENTITIES, ids=entities)
-                await _ran(tx, cypher.TOUCH, tenant=tenant, revision=new_id())
-                await _ran(tx, cypher.NOTHING_LEFT, tenant=tenant)
+                entities = await removed(tx, documents)
+                await ran(tx, cypher.REMOVE_DOCUMENTS, ids=documents)
+                await ran(tx, cypher.FORGET_ENTITIES, ids=entities)
+                await ran(tx, cypher.TOUCH, tenant=tenant, revision=new_id())
+                await ran(tx, cypher.NOTHING_LEFT, tenant=tenant)
             return there
 
         return await self._write(work)
@@ -373,32 +374,6 @@ def _driver(url: str, credentials: Credentials | None) -> AsyncDriver:
 
 def _dialect(agent: str) -> Dialect:
     return next((each for each in DIALECTS if each.name in agent), NEO4J)
-
-
-async def _ran(tx: AsyncManagedTransaction, statement: str, **parameters: Any) -> None:
-    result = await tx.run(statement, parameters)  # type: ignore[arg-type]  # a constant
-    await result.consume()
-
-
-async def _held(
-    tx: AsyncManagedTransaction, tenant: str, sources: Sequence[str]
-) -> list[neo4j.Record]:
-    """Those of the documents that are there; nobody changes them until the transaction ends."""
-    ids = cypher.ids_of(tenant, sources)
-    await _ran(tx, cypher.HOLD, ids=ids, tenant=tenant)
-    # A statement of its own: only what is read after waiting is sure to be so.
-    result = await tx.run(cypher.REVISIONS_OF, ids=ids)
-    return [record async for record in result]
-
-
-async def _removed(tx: AsyncManagedTransaction, documents: list[str]) -> list[str]:
-    """Removes what documents have; returns the ids of the entities that they mentioned."""
-    result = await tx.run(cypher.FIND, ids=documents)
-    found = await result.single(strict=True)
-    if found["passages"]:
-        for statement in cypher.REMOVE:
-            await _ran(tx, statement, ids=documents)
-    return list(found["entities"])
 
 
 def _said(error: BaseException) -> str:
