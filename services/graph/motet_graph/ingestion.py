@@ -92,11 +92,10 @@ class Ingestion:
         for group in _groups(documents):
             check()
             waiting: list[_Read] = []
+            done = len(items)
             for document in group:
                 fingerprint = self._fingerprint(document)
                 if known.get(document.source) == fingerprint:
-                    if document.source in others:
-                        await renew(self._store, self._embedder, tenant, [document.source])
                     count = len(document.passages)
                     items.append(Item(source=document.source, status="unchanged", passages=count))
                     continue
@@ -104,6 +103,9 @@ class Ingestion:
                 waiting.append(_Read(document, fingerprint, document.source in known, extractions))
                 known[document.source] = fingerprint
                 others.discard(document.source)
+            unchanged = others & {item.source for item in items[done:]}
+            if unchanged:
+                await renew(self._store, self._embedder, tenant, sorted(unchanged))
             items += await self._stored(tenant, waiting, check)
             if progress is not None:
                 await progress(len(items))
