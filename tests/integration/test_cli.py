@@ -99,6 +99,18 @@ def test_a_task_is_submitted_watched_and_its_result_read(motet: CommandLine) -> 
     assert motet.json("result", "mine")["state"] == "succeeded"
 
 
+def test_a_strategy_that_does_not_exist_is_refused_before_anything_is_sent(
+    motet: CommandLine,
+) -> None:
+    for option in ("--retrieval", "--strategy"):
+        refused = motet("submit", "one thing", option, "guess")
+        assert refused.returncode == 2
+        assert f"{option[2:]}: Input should be" in refused.stderr
+    record = motet.json("submit", "one thing", "--retrieval", "multi_hop", "--id", "asked")
+    assert record == {"id": "asked"}
+    assert motet.json("result", "asked")["task"]["retrieval"] == "multi_hop"
+
+
 def test_the_trace_of_a_task_is_one_tree(motet: CommandLine) -> None:
     motet("submit", "trace this", "--id", "traced", "--follow")
     drawn = motet("trace", "traced")

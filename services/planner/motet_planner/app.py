@@ -81,7 +81,7 @@ async def run_task(
     planner_settings: Annotated[PlannerSettings, Context()],
 ) -> Answer:
     """Does a task, or goes on with it where another attempt stopped."""
-    run = Run(call=call, model=model, settings=planner_settings)
+    run = Run(call=call, model=model, settings=planner_settings, retrieval=task.retrieval)
     try:
         answer = await carry_out(task, run, graph)
     except FaultError as error:

@@ -24,6 +24,7 @@ from motet_planner.composing import findings_of, shown_output
 from motet_planner.connecting import connection, tells_paths
 from motet_planner.cues import speaks_of_several
 from motet_planner.hearing import spoken_goal
+from motet_planner.looking import choose, require, spending_of
 from motet_planner.planning import make_plan, revise_plan
 from motet_planner.reading import read as read_passages
 from motet_planner.run import Run
@@ -65,12 +66,14 @@ async def plan(state: PlanState, runtime: Runtime[Run]) -> Change:
     run, goal = runtime.context, state["goal"]
     run.call.check()
     await run.call.state(TaskState.PLANNING)
+    require(run.retrieval, run.catalogue)
     revision = state["revision"] + 1
     earlier = state["steps"]
     if revision == 1:
         steps = await make_plan(goal, run)
     else:
         steps = await revise_plan(goal, earlier, state["outcomes"], run, revision)
+    choose(steps, goal, run.catalogue, run.call.cards(), run.retrieval)
     if steps or revision == 1:
         await run.call.publish(
             PlanMade(
@@ -82,6 +85,7 @@ async def plan(state: PlanState, runtime: Runtime[Run]) -> Change:
                         skill=step["skill"],
                         purpose=step["what"],
                         needs=tuple(step["needs"]),
+                        strategy=step.get("strategy"),
                     )
                     for step in steps
                 ),
@@ -136,7 +140,10 @@ async def run_step(state: StepRun, runtime: Runtime[Run]) -> Change:
     run, step = runtime.context, state["step"]
     skill = run.catalogue.find(step["skill"])
     try:
-        output = await run.call.delegate(step["skill"], state["input"], step=step["id"])
+        share = spending_of(state["input"], run.call.budget)
+        output = await run.call.delegate(
+            step["skill"], state["input"], step=step["id"], budget=share
+        )
     except FaultError as error:
         _raise_if_ending(error, run)
         return Change(outcomes={step["id"]: {**_failed(error.fault), "input": state["input"]}})
