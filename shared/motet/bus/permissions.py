@@ -303,10 +303,12 @@ class _Rules:
             ("approvals", "*.*.reply"),
             ("checkpoints", ">"),
             ("schedules", "*"),
+            ("files", ">"),
         ):
             yield from self._reads(bucket, pages=True)
             yield self._key(bucket, key)
-        yield f"{_API}.STREAM.PURGE.KV_{topology.bucket('checkpoints')}"
+        for bucket in ("checkpoints", "files"):
+            yield f"{_API}.STREAM.PURGE.KV_{topology.bucket(bucket)}"
 
     def _finished(self, agent: str) -> Iterator[str]:
         """What handling finished tasks takes, and adding what was found to their records."""
