@@ -113,8 +113,9 @@ class _Place(NamedTuple):
 class KeyValueCheckpointer(BaseCheckpointSaver[str]):
     """A LangGraph checkpointer on a bucket. Only its asynchronous methods exist."""
 
-    def __init__(self, bucket: KeyValues) -> None:
-        super().__init__(serde=CheckpointSerializer())
+    def __init__(self, bucket: KeyValues, types: Iterable[type[Any]] = ()) -> None:
+        """Keeps states in `bucket`; `types` are those that values may have beside plain ones."""
+        super().__init__(serde=CheckpointSerializer(types))
         self._bucket = bucket
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:

@@ -35,8 +35,10 @@ __all__ = [
     "check",
     "compose",
     "listen",
+    "passages_of",
     "plan",
     "prepare",
+    "raise_if_ending",
     "read",
     "ready",
     "review",
@@ -130,7 +132,7 @@ async def _prepared(step: StepData, state: PlanState, run: Run) -> tuple[str, Ou
         known = known_of(step, state["steps"], outcomes)
         request = await arguments_of(step, skill, state["goal"], known, run)
     except FaultError as error:
-        _raise_if_ending(error, run)
+        raise_if_ending(error, run)
         return step["id"], _failed(error.fault)
     return step["id"], Outcome(status="prepared", input=request)
 
@@ -145,9 +147,9 @@ async def run_step(state: StepRun, runtime: Runtime[Run]) -> Change:
             step["skill"], state["input"], step=step["id"], budget=share
         )
     except FaultError as error:
-        _raise_if_ending(error, run)
+        raise_if_ending(error, run)
         return Change(outcomes={step["id"]: {**_failed(error.fault), "input": state["input"]}})
-    passages = _passages(output)
+    passages = passages_of(output)
     outcome = Outcome(status="ran", input=state["input"])
     if passages is None:
         computed = skill is not None and skill.computes
@@ -161,7 +163,7 @@ async def run_step(state: StepRun, runtime: Runtime[Run]) -> Change:
     return Change(outcomes={step["id"]: outcome}, passages={each["id"]: each for each in passages})
 
 
-def _passages(output: Any) -> list[PassageData] | None:
+def passages_of(output: Any) -> list[PassageData] | None:
     """The passages of an output; None when it is something else."""
     passages = output.get("passages") if isinstance(output, Mapping) else None
     if not isinstance(passages, list):
@@ -268,7 +270,7 @@ def _failed(fault: Fault) -> Outcome:
     )
 
 
-def _raise_if_ending(error: FaultError, run: Run) -> None:
+def raise_if_ending(error: FaultError, run: Run) -> None:
     """Ends the task on a fault of its own; the fault of a step is the plan's to deal with."""
     if error.fault.type in _ENDING:
         raise error

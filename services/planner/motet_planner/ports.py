@@ -21,6 +21,20 @@ class Model(Protocol):
         """Who runs it; `local` for the model of the embedded mesh."""
         ...
 
+    @property
+    def calls_tools(self) -> bool:
+        """Whether `act` can be asked of it."""
+        ...
+
+    @property
+    def window(self) -> int | None:
+        """Tokens that it reads at most; None where that is not known."""
+        ...
+
+    async def act(self, messages: Any, tools: Sequence[dict[str, Any]], *, max_tokens: int) -> Any:
+        """Its next message as LangChain's, which may call tools."""
+        ...
+
     async def text(
         self,
         messages: Sequence[tuple[str, str]],

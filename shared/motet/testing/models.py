@@ -87,6 +87,10 @@ class ScriptedModel:
         self.asked: list[Asked] = []
         """Every request, in order."""
 
+    def script(self, name: str, answer: Scripted) -> None:
+        """Has a form, or `text`, answered so from now on."""
+        self._answers[name] = list(answer) if isinstance(answer, list) else answer
+
     def count(self, name: str) -> int:
         """How many requests there were for a form, or for `text`."""
         return sum(asked.name == name for asked in self.asked)
