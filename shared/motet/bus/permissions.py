@@ -307,8 +307,7 @@ class _Rules:
         ):
             yield from self._reads(bucket, pages=True)
             yield self._key(bucket, key)
-        for bucket in ("checkpoints", "files"):
-            yield f"{_API}.STREAM.PURGE.KV_{topology.bucket(bucket)}"
+        yield f"{_API}.STREAM.PURGE.KV_{topology.bucket('checkpoints')}"
 
     def _finished(self, agent: str) -> Iterator[str]:
         """What handling finished tasks takes, and adding what was found to their records."""
