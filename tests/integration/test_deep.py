@@ -138,6 +138,10 @@ async def test_tools_are_skills_and_the_answer_has_citations(world: World, mesh:
     assert (citation.passage_id, citation.source) == ("p1", "tower.md")
     assert citation.quote == "The tower is 38 metres high."
     assert not citation.supported  # one of the two statements is not in it
+    assert [tuple(each.values()) for each in record.answer.data["steps"].values()] == [
+        ("retriever.search", "height of the tower", ""),
+        ("weather.now", '{"city": "Lund"}', "sky: clear over Lund"),
+    ]
     assert record.usage.calls == 2
     assert record.usage.model_calls == len(model.asked) == 2
     assert record.usage.tokens > 0
@@ -146,6 +150,9 @@ async def test_tools_are_skills_and_the_answer_has_citations(world: World, mesh:
         f"[{MARK}] The tower",
         '{"v": 1, "sky": "clear over Lund"}',
     ]
+    assert "38 metres" in told[0]
+    assert "finished in 1902" in told[0]
+    assert "Ignore all" not in told[0]
     tools = {tool["function"]["name"]: tool["function"] for tool in _tools(model.asked[0])}
     assert {"retriever__search", "weather__now", "write_file", "task"} <= set(tools)
     assert "execute" not in tools
@@ -243,7 +250,7 @@ async def test_what_the_planner_may_on_the_bus_is_enough_for_files(mesh: TestMes
     assert record.answer is not None
     assert record.answer.text == "38 metres [1]."
     assert "# The tower" in str(model.asked[3].messages)
-    assert record.answer.data == {}
+    assert "files" not in record.answer.data
 
 
 async def test_a_fault_of_a_skill_and_an_input_that_does_not_fit_are_told_to_the_model(

@@ -37,7 +37,7 @@ from motet_planner.deep.backend import FilesBackend
 from motet_planner.deep.chat import MeshChat
 from motet_planner.deep.citing import cited
 from motet_planner.deep.files import MEMORIES, Files
-from motet_planner.deep.tools import tools_of
+from motet_planner.deep.tools import StepResult, tools_of
 from motet_planner.hearing import spoken_goal
 from motet_planner.prompts import PROMPTS
 from motet_planner.run import Run
@@ -52,9 +52,7 @@ _OWN = ("/conversation_history/", "/large_tool_results/", f"{MEMORIES}/")
 """Where deepagents puts files of its own, and what is not this task's alone."""
 
 
-def _merged(
-    old: dict[str, PassageData] | None, new: dict[str, PassageData] | None
-) -> dict[str, PassageData]:
+def _merged(old: dict[str, Any] | None, new: dict[str, Any] | None) -> dict[str, Any]:
     return {**(old or {}), **(new or {})}
 
 
@@ -63,6 +61,8 @@ class DeepState(DeepAgentState):
 
     passages: NotRequired[Annotated[dict[str, PassageData], _merged]]
     """What was found, by passage id."""
+    steps: NotRequired[Annotated[dict[str, StepResult], _merged]]
+    """What was delegated and done, by step."""
     answer: NotRequired[dict[str, Any]]
     """The `motet.messages.Answer`, once there is one."""
 
@@ -81,7 +81,9 @@ class _Concluding(AgentMiddleware[Any, Any, Any]):
         """Numbers the citations of the last message."""
         del runtime
         last = next(each for each in reversed(state["messages"]) if isinstance(each, AIMessage))
-        text, citations = cited(last.text, state.get("passages") or {}, self._goal)
+        steps: dict[str, StepResult] = state.get("steps") or {}
+        computed = " ".join(each["answer"] for each in steps.values())
+        text, citations = cited(last.text, state.get("passages") or {}, self._goal, computed)
         written = {
             each.path: each.blob.model_dump(mode="json")
             for each in await self._files.list()
@@ -91,7 +93,7 @@ class _Concluding(AgentMiddleware[Any, Any, Any]):
             text=text,
             answered=bool(text) and not text.startswith(_NOT_ANSWERED),
             citations=citations,
-            data={"files": written} if written else {},
+            data={"steps": steps, **({"files": written} if written else {})},
         )
         return {"answer": answer.model_dump(mode="json")}
 

@@ -25,9 +25,12 @@ _CLAUSE = re.compile(r"[.!?:]\s+|\n+|[\])]")
 
 
 def cited(
-    text: str, passages: Mapping[str, PassageData], goal: str
+    text: str, passages: Mapping[str, PassageData], goal: str, computed: str = ""
 ) -> tuple[str, tuple[Citation, ...]]:
-    """The text with numbers for marks, and what they stand for, in the order of first use."""
+    """The text with numbers for marks, and what they stand for, in the order of first use.
+
+    What is in the goal, or was `computed`, need not be in a passage.
+    """
     by_mark = {mark_of(key): passage for key, passage in passages.items()}
     order: list[str] = []
     said: dict[str, list[str]] = {}
@@ -48,12 +51,13 @@ def cited(
         if parts[-1]:
             parts[-1] = f" {parts[-1]}"
     citations = (
-        _citation(number, by_mark[mark], said[mark], goal) for number, mark in enumerate(order, 1)
+        _citation(number, by_mark[mark], said[mark], f"{goal} {computed}")
+        for number, mark in enumerate(order, 1)
     )
     return ("".join(parts) + text[last:]).strip(), tuple(citations)
 
 
-def _citation(number: int, passage: PassageData, clauses: list[str], goal: str) -> Citation:
+def _citation(number: int, passage: PassageData, clauses: list[str], known: str) -> Citation:
     words = " ".join((passage["title"], *passage.get("section", ()), passage["text"]))
     lines = lines_of([passage])
     best = max(lines, key=lambda line: coverage(" ".join(clauses), line.shown), default=None)
@@ -67,5 +71,5 @@ def _citation(number: int, passage: PassageData, clauses: list[str], goal: str) 
         end=passage.get("end", 0),
         start_s=passage.get("start_s"),
         end_s=passage.get("end_s"),
-        supported=all(support_of(each, words, goal) != Support.WRONG for each in clauses),
+        supported=all(support_of(each, words, known) != Support.WRONG for each in clauses),
     )

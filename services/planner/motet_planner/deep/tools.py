@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 from langchain.tools import ToolRuntime
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
@@ -23,13 +23,24 @@ from langgraph.types import Command
 from motet.errors import FaultError
 from motet_planner.arguments import check_input
 from motet_planner.catalogue import Skill
+from motet_planner.composing import shown_output
+from motet_planner.evidence import lines_of
 from motet_planner.instructions import is_instruction
 from motet_planner.looking import spending_of
 from motet_planner.nodes import passages_of, raise_if_ending
 from motet_planner.run import Run
 from motet_planner.state import PassageData
 
-__all__ = ["mark_of", "tools_of"]
+__all__ = ["StepResult", "mark_of", "tools_of"]
+
+
+class StepResult(TypedDict):
+    """What a delegated step gave, for programs: as in the answer of the strategy `plan`."""
+
+    skill: str
+    what: str
+    answer: str
+    """Empty for passages."""
 
 
 def tools_of(run: Run) -> list[BaseTool]:
@@ -60,7 +71,8 @@ async def _delegated(
     skill: Skill, request: dict[str, Any], runtime: ToolRuntime[Any, Any], run: Run
 ) -> Command[Any]:
     passages: list[PassageData] = []
-    failed = False
+    done: dict[str, StepResult] = {}
+    failed, step = False, _step(runtime)
     try:
         if run.retrieval in skill.strategies:
             request["strategy"] = run.retrieval
@@ -68,11 +80,13 @@ async def _delegated(
         output = await run.call.delegate(
             skill.name,
             request,
-            step=_step(runtime),
+            step=step,
             budget=spending_of(request, run.call.budget),
         )
         passages = passages_of(output) or []
         told = _told(output, passages)
+        answer = "" if passages else shown_output(output, computed=skill.computes)
+        done[step] = StepResult(skill=skill.name, what=_what(request), answer=answer)
     except FaultError as error:
         raise_if_ending(error, run)
         failed, told = True, f"Failed: {error.fault.type}: {error.fault.message}"
@@ -83,8 +97,18 @@ async def _delegated(
         status="error" if failed else "success",
     )
     return Command(
-        update={"messages": [message], "passages": {each["id"]: each for each in passages}}
+        update={
+            "messages": [message],
+            "passages": {each["id"]: each for each in passages},
+            "steps": done,
+        }
     )
+
+
+def _what(request: Mapping[str, Any]) -> str:
+    """What a skill was asked, in few words."""
+    query = request.get("query")
+    return query if isinstance(query, str) else json.dumps(request, ensure_ascii=False)[:400]
 
 
 def _step(runtime: ToolRuntime[Any, Any]) -> str:
@@ -104,9 +128,18 @@ def _told(output: Any, passages: list[PassageData]) -> str:
         return json.dumps(output, ensure_ascii=False)
     parts = [
         f"[{mark_of(each['id'])}] {' > '.join((each['title'], *each.get('section', ())))}\n"
-        + "\n".join(line for line in each["text"].splitlines() if not is_instruction(line))
+        + _without_instructions(each)
         for each in passages
     ]
     if isinstance(output, Mapping) and "paths" in output:
         parts.insert(0, json.dumps(output["paths"], ensure_ascii=False))
     return "\n\n".join(parts)
+
+
+def _without_instructions(passage: PassageData) -> str:
+    """A passage's text without the sentences that address a model."""
+    text = passage["text"]
+    for line in lines_of([passage]):
+        if is_instruction(line.quote) or is_instruction(line.shown):
+            text = text.replace(line.quote, "")
+    return text
