@@ -106,8 +106,8 @@ def choose(
     searches = [step for step in steps if catalogue[step["skill"]].strategies]
     connected = any(f"{card.name}.{each.name}" == _GRAPH for card in cards for each in card.skills)
     for step in searches:
-        # The only search asks the goal, whatever a model made of its words.
-        words = [goal, step["what"]] if len(searches) == 1 else [step["what"]]
+        # The only step asks the goal, whatever a model made of its words.
+        words = [goal, step["what"]] if len(steps) == 1 else [step["what"]]
         said = step.pop("strategy", None)
         strategy = wanted or said or _called_for(words, connected=connected)
         if strategy in catalogue[step["skill"]].strategies:

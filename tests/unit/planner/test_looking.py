@@ -73,7 +73,7 @@ def test_without_a_graph_nothing_is_looked_up_there() -> None:
     assert chosen("How is Ana Roth connected with the Norr Institute?", graph=False) == [None]
 
 
-def test_the_only_search_asks_the_goal_and_one_of_several_only_its_part() -> None:
+def test_the_only_step_asks_the_goal_and_one_of_several_only_its_part() -> None:
     goal = "Who heads the institute that owns the ship Alba?"
 
     assert chosen("head of it", goal=goal) == ["multi_hop"]
