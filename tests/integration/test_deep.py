@@ -382,6 +382,36 @@ def _summing(asked: Asked) -> bool:
     return "Context Extraction Assistant" in asked.last
 
 
+async def test_checkpoints_grow_with_what_is_new_and_not_with_all_that_was_found(
+    mesh: TestMesh,
+) -> None:
+    stream = f"KV_{mesh.bus.topology.bucket('checkpoints')}"
+    agent = Agent("retriever", "Finds passages.")
+
+    @agent.skill("search", "Finds passages in documents.")
+    async def found(request: SearchRequest, _call: Call) -> SearchResult:
+        text = f"{request.query}: " + "many words " * 2_000
+        here = PASSAGE.model_copy(update={"id": request.query, "text": text})
+        return SearchResult(passages=(here,))
+
+    sizes: list[int] = []
+
+    async def act(asked: Asked) -> Any:
+        sizes.append((await mesh.bus.js.stream_info(stream)).state.bytes)
+        return [search(query=f"q{len(sizes)}")] if len(sizes) <= 12 else "Done."
+
+    await mesh.join(agent)
+    model = ScriptedModel({"act": act}, usage=Usage(input_tokens=1, model_calls=1))
+    await mesh.join(planner, context={"model": model})
+    task = await mesh.motet.submit(Task(goal="How high is the tower?", strategy="deep"))
+    record = await task.result(60)
+
+    assert record.state == TaskState.SUCCEEDED, record.fault
+    # What is kept of each search is its passage twice, as it was found and as the model read it.
+    assert sizes[12] - sizes[6] < 1.2 * (sizes[6] - sizes[0])
+    assert sizes[12] < 12 * 22_000 * 4
+
+
 async def _waits(task: Any) -> None:
     async for _, event in task.events():
         if isinstance(event, StateChanged) and event.state == TaskState.WAITING:

@@ -13,6 +13,7 @@ Invariants:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, NotRequired, cast
 
 from deepagents import create_deep_agent
@@ -28,6 +29,7 @@ from langchain_core.messages import (
     SystemMessage,
     ToolMessage,
 )
+from langgraph.channels.delta import DeltaChannel
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from motet.errors import FaultError
@@ -52,16 +54,24 @@ _OWN = ("/conversation_history/", "/large_tool_results/", f"{MEMORIES}/")
 """Where deepagents puts files of its own, and what is not this task's alone."""
 
 
-def _merged(old: dict[str, Any] | None, new: dict[str, Any] | None) -> dict[str, Any]:
-    return {**(old or {}), **(new or {})}
+def _merged(state: dict[str, Any] | None, new: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What there is with what is new, as a `DeltaChannel` has it."""
+    merged = dict(state or {})
+    for each in new:
+        merged.update(each)
+    return merged
+
+
+_Found = DeltaChannel(_merged, snapshot_frequency=50)
+"""Checkpointed by what is new: else each checkpoint had all passages that were found before it."""
 
 
 class DeepState(DeepAgentState):
     """The state of the agent, and of those that it gives parts to."""
 
-    passages: NotRequired[Annotated[dict[str, PassageData], _merged]]
+    passages: NotRequired[Annotated[dict[str, PassageData], _Found]]
     """What was found, by passage id."""
-    steps: NotRequired[Annotated[dict[str, StepResult], _merged]]
+    steps: NotRequired[Annotated[dict[str, StepResult], _Found]]
     """What was delegated and done, by step."""
     answer: NotRequired[dict[str, Any]]
     """The `motet.messages.Answer`, once there is one."""
