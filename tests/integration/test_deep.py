@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -322,6 +322,29 @@ async def test_an_answer_that_was_found_already_is_given_again(
     assert model.asked == []
 
 
+async def test_a_model_that_was_away_is_asked_again_where_it_was(world: World) -> None:
+    away = FaultError.of(FaultType.MODEL_FAILED, "It does not answer.", retryable=True)
+    model = await world.join([sky("Lund")], away, "Clear.")
+
+    record = await world.ended()
+
+    assert record.state == TaskState.SUCCEEDED, record.fault
+    assert record.attempts == 2
+    assert world.ran == ["Lund"]
+    assert "clear over Lund" in model.asked[-1].last
+
+
+async def test_a_budget_that_a_part_uses_up_ends_all_of_it(world: World) -> None:
+    spends = Usage(input_tokens=1_000, model_calls=1)
+    await world.join([PART], [sky("Lund")], [sky("Ely")], "Both.", "Done.", usage=spends)
+
+    record = await world.ended(budget=Budget(tokens=2_500))
+
+    assert record.fault is not None
+    assert (record.fault.type, record.fault.detail["limit"]) == ("budget_exceeded", "tokens")
+    assert world.ran == ["Lund"]
+
+
 async def test_a_model_that_never_ends_is_ended(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -418,12 +441,6 @@ async def _waits(task: Any) -> None:
             return
 
 
-async def _after(task: Any, done: Callable[[Any], bool]) -> None:
-    async for _, event in task.events():
-        if done(event):
-            return
-
-
 PART = {
     "name": "task",
     "args": {"description": "See about both.", "subagent_type": "general-purpose"},
@@ -466,6 +483,31 @@ async def test_it_is_cancelled_with_what_it_delegated(world: World, mesh: TestMe
     assert not [
         event async for _, event in task.events() if isinstance(event, CallFinished) and event.ok
     ]
+
+
+@pytest.mark.parametrize("deadline_s, state", [(None, "cancelled"), (2, "expired")])
+async def test_it_stops_in_the_middle_of_a_request_to_its_model(
+    world: World, mesh: TestMesh, deadline_s: float | None, state: str
+) -> None:
+    begun, stopped = asyncio.Event(), asyncio.Event()
+
+    async def act(_asked: Asked) -> Any:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+
+    model = await world.join()
+    model.script("act", act)
+    wanted = Task(goal="How is the sky?", strategy="deep", deadline_s=deadline_s)
+    task = await mesh.motet.submit(wanted)
+    await asyncio.wait_for(begun.wait(), 20)
+    if deadline_s is None:
+        await task.cancel("enough")
+
+    assert (await task.result(30)).state == state
+    await asyncio.wait_for(stopped.wait(), 20)
 
 
 async def test_a_providers_model_is_asked_and_paid_as_all_others_are(
