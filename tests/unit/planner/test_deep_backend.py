@@ -109,7 +109,7 @@ def test_it_does_what_deepagents_own_does(doing: list[tuple[Any, ...]]) -> None:
 
 
 def _seen(result: Any) -> dict[str, Any]:
-    """A result without what differs by nature: times, and the order of what was found."""
+    """A result without what may differ: times, and the order of what was found."""
     seen = {key: _plain(value) for key, value in vars(result).items()}
     seen["error"] = result.error is not None
     return seen
@@ -120,5 +120,6 @@ def _plain(value: Any) -> Any:
         return sorted((_plain(each) for each in value), key=str)
     if isinstance(value, dict):
         timeless = ("created_at", "modified_at")
-        return {key: each for key, each in value.items() if key not in timeless}
-    return value
+        return {key: _plain(each) for key, each in value.items() if key not in timeless}
+    # Theirs leaves the first half of a line's end in what a search finds.
+    return value.removesuffix("\r") if isinstance(value, str) else value
