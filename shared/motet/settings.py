@@ -74,6 +74,9 @@ class Settings(ServiceSettings):
     """Base URL of an OpenAI-style server, such as `http://127.0.0.1:8000/v1` for vLLM."""
     model_fallbacks: str = ""
     """Models to try when `model` fails, `provider:name` separated by commas."""
+    model_tools: bool | None = None
+    """Whether the models call tools, which the strategy `deep` needs. None takes providers' models
+    for ones that do, and `local:` ones, of a server of your own, for ones that do not."""
     model_timeout_s: float = Field(default=120, gt=0)
     """Seconds that one request to a model may take."""
     model_cache: bool = True
