@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from copy import copy
 from typing import Protocol
 
 import numpy as np
@@ -103,6 +104,12 @@ class Ingestion:
         self._limits = Limits(max_document_bytes, max_file_bytes)
         self._parsing = Parsing(bounds)
         self._worker = Worker("ingestion")
+
+    def over(self, store: PassageStore, embedder: Embedder) -> Ingestion:
+        """The same into another store; both end with one `close`."""
+        other = copy(self)
+        other._store, other._embedder = store, embedder  # noqa: SLF001  # of this class
+        return other
 
     async def close(self) -> None:
         """Ends its thread and its processes."""

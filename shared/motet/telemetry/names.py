@@ -23,6 +23,7 @@ __all__ = [
     "embeddings",
     "execute_tool",
     "invoke_agent",
+    "migrate",
     "process",
     "receive",
     "rerank",
@@ -82,6 +83,11 @@ def embeddings(model: str) -> str:
 def retrieval(source: str) -> str:
     """Passages are looked up, CLIENT: `retrieval hybrid`, and below it `retrieval documents`."""
     return f"retrieval {source}"
+
+
+def migrate(collection: str) -> str:
+    """Stored documents are embedded anew, INTERNAL: `migrate documents`."""
+    return f"migrate {collection}"
 
 
 def rerank(model: str) -> str:
