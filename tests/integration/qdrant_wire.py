@@ -35,6 +35,11 @@ class WireServer:
         self.version = "1.20.0"
         self._local = QdrantClient(":memory:")
         self._turn = threading.Lock()
+        self._of_all: dict[str, Route] = {
+            "GET /aliases": lambda *_: self._local.get_aliases(),
+            "GET /collections": lambda *_: self._local.get_collections(),
+            "POST /collections/aliases": self._change_aliases,
+        }
         self._routes: dict[str, Route] = {
             "GET exists": lambda name, _: {"exists": self._local.collection_exists(name)},
             "GET": lambda name, _: self._local.get_collection(name),
@@ -85,11 +90,16 @@ class WireServer:
             if self.failures:
                 return self.failures.pop(0), "told to fail"
             name, _, rest = path.removeprefix("/collections/").partition("/")
-            route = self._routes[f"{method} {rest}".strip()]
+            whole = f"{method} {path}"
+            route = self._of_all.get(whole) or self._routes[f"{method} {rest}".strip()]
             try:
                 return 200, route(name, body)
             except ValueError as error:
                 return (404 if "not found" in str(error) else 409), str(error)
+
+    def _change_aliases(self, _: str, body: dict[str, Any]) -> bool:
+        wanted = models.ChangeAliasesOperation(**body)
+        return self._local.update_collection_aliases(wanted.actions)
 
     def _create(self, name: str, body: dict[str, Any]) -> bool:
         wanted = models.CreateCollection(**body)

@@ -144,6 +144,7 @@ class Indexes:
         self._users: Counter[Index] = Counter()
         self._calls = 0
         self._task: asyncio.Task[None] | None = None
+        self._closing: list[asyncio.Task[None]] = []
         self._open = AsyncExitStack()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -181,15 +182,17 @@ class Indexes:
         finally:
             self._users[index] -= 1
             if index is not self._now and not self._users[index]:
-                await index.store.close()
+                # Not waited for by the call, nor cancelled with it.
+                self._closing.append(asyncio.create_task(index.store.close(), name="close"))
 
     async def follow(self) -> bool:
         """Goes over to the new index once it serves; whether there is none to go over to."""
-        if self._following is not None:
+        following = self._following
+        if following is not None:
             serving = (await self._watch.look(POLL_S)).serving
-            model = self._following.embedder
-            if serving == EmbeddingModel(model.name, model.dimension) and self._following:
-                self._now, self._following = self._following, None
+            model = following.embedder
+            if serving == EmbeddingModel(model.name, model.dimension):
+                self._now, self._following = following, None
         return self._following is None
 
     async def give_way(self) -> None:
@@ -202,6 +205,7 @@ class Indexes:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        await asyncio.gather(*self._closing)
         await self._open.aclose()
 
     async def __aenter__(self) -> Indexes:
