@@ -16,10 +16,29 @@ import pytest
 from qdrant_client import AsyncQdrantClient, models
 
 from motet.errors import FaultError, SetupError
-from motet.messages import Document, DocumentFailure, DocumentInfo, FaultType, Principal, now
+from motet.messages import (
+    Document,
+    DocumentFailure,
+    DocumentInfo,
+    DocumentsRequest,
+    DocumentsResult,
+    FaultType,
+    IngestRequest,
+    IngestResult,
+    Principal,
+    RecallRequest,
+    RecallResult,
+    RememberRequest,
+    RememberResult,
+    SearchRequest,
+    SearchResult,
+    now,
+)
 from motet.settings import Settings
 from motet.telemetry import setup
+from motet.testing.mesh import TestMesh, runner
 from motet_retriever import migration
+from motet_retriever.app import agent
 from motet_retriever.chunking import Chunking
 from motet_retriever.documents import Sources
 from motet_retriever.ingestion import Ingestion
@@ -599,3 +618,84 @@ async def test_over_http(ingestion: Ingestion) -> None:
             await asyncio.wait_for(migrated(indexes, new), 20)
             async with indexes.taken() as index:
                 assert (await look(index, "a says 0 in part1 of a."))[0] == "a"
+
+
+# In a mesh, as a user has it.
+
+
+async def ingested(mesh: TestMesh, name: str, version: int = 0) -> str:
+    document = Document(source=name, media_type="text/markdown", text=text_of(name, version))
+    result = await mesh.motet.call(
+        "retriever.ingest", IngestRequest(documents=(document,)), IngestResult
+    )
+    return result.items[0].status
+
+
+async def searched(mesh: TestMesh, name: str) -> str:
+    request = SearchRequest(query=f"{name} says 0 in part1 of {name}.", limit=1)
+    result = await mesh.motet.call("retriever.search", request, SearchResult)
+    return result.passages[0].source
+
+
+async def test_another_setting_and_a_restart(
+    mesh: TestMesh, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Documents and memories are found before, meanwhile and after; the log says how far it is."""
+    caplog.set_level("INFO", logger="motet_retriever.migration")
+    old, new = models_of(24)
+    before = await mesh.join(agent, context={"embedder": old})
+    for number in range(6):
+        assert await ingested(mesh, f"d{number}") == "added"
+    remember = RememberRequest(id="tea", text="The user drinks green tea.")
+    await mesh.motet.call("retriever.remember", remember, RememberResult)
+    await mesh.leave(before)
+    after = await mesh.join(agent, context={"embedder": new, "embedders": {old.name: old}})
+    both: list[Indexes] = [after.context.get("documents"), after.context.get("memories")]
+    while not all([await each.follow() for each in both]):
+        assert await searched(mesh, "d3") == "d3"
+        found = await mesh.motet.call(
+            "retriever.recall", RecallRequest(query="Which tea?"), RecallResult
+        )
+        assert [each.id for each in found.memories] == ["tea"]
+    assert await searched(mesh, "d3") == "d3"
+    assert await ingested(mesh, "d3") == "unchanged"
+    said = [record.getMessage() for record in caplog.records]
+    assert "documents: fake:old serves, and fake:new is made ready beside it" in said
+    (switch,) = (each for each in said if each.startswith("memories: fake:new serves now"))
+    kept = EmbeddingModel(old.name, old.dimension).key
+    assert f"retriever-memory/{kept} is kept: remove it when you do not go back" in switch
+    folder = mesh.settings.data_dir / "retriever"
+    assert EmbeddingModel(new.name, new.dimension).key in {each.name for each in folder.iterdir()}
+    migrations = [each for each in mesh.spans() if each.name == "migrate documents"]
+    assert sum(int(each.attributes["motet.documents"]) for each in migrations) == 6
+
+
+async def test_replicas_one_after_another(
+    mesh: TestMesh, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No call fails while retrievers with the new setting join those with the former one."""
+    with WireServer() as wire:
+        monkeypatch.setenv("MOTET_RETRIEVER_URL", wire.url)
+        old, new = models_of()
+        former = await mesh.join(agent, context={"embedder": old})
+        stored = {f"d{number}" for number in range(3)}
+        for name in stored:
+            await ingested(mesh, name)
+        later = await mesh.join(agent, context={"embedder": new, "embedders": {old.name: old}})
+        indexes: Indexes = later.context.get("documents")
+        number = 3
+        while not await indexes.follow():
+            assert await searched(mesh, "d1") == "d1"
+            await ingested(mesh, f"d{number}")
+            stored.add(f"d{number}")
+            number += 1
+        # The former one notices at its next call, and leaves; the call is answered by the other.
+        left: asyncio.Event = former.context.get("documents").displaced
+        while not left.is_set():
+            assert await searched(mesh, "d1") == "d1"
+        assert await ingested(mesh, "last") == "added"
+        listed = await mesh.motet.call("retriever.documents", DocumentsRequest(), DocumentsResult)
+        assert {each.source for each in listed.documents} == stored | {"last"}
+        assert not await runner(former).ready()
+        assert await runner(later).ready()
+    assert "Retrievers with another MOTET_EMBEDDING_MODEL have taken over" in caplog.text

@@ -438,7 +438,7 @@ class _Filling:
                         copied += await self._copy(each, None if before is None else before[1])
                 if after is None:
                     break
-            span.set_attribute(names.PASSAGES, copied)
+            span.set_attribute(names.DOCUMENTS, copied)
         return copied
 
     async def _copy(self, stored: StoredDocument, owner: Principal | None) -> int:
