@@ -44,6 +44,7 @@ class WireServer:
             "GET exists": lambda name, _: {"exists": self._local.collection_exists(name)},
             "GET": lambda name, _: self._local.get_collection(name),
             "PUT": self._create,
+            "DELETE": lambda name, _: self._local.delete_collection(name),
             "PUT index": lambda _, body: models.CreateFieldIndex(**body) and _DONE,
             "PUT points": self._upsert,
             "POST points": self._retrieve,
@@ -167,7 +168,7 @@ class _Handler(BaseHTTPRequestHandler):
             answer = {"status": {"error": result}, "time": 0.0}
         self._send(json.dumps(to_jsonable_python(answer)).encode())
 
-    do_POST = do_PUT = do_GET  # noqa: N815 - the names that the base class looks for
+    do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815 - the names that the base class looks for
 
     def _send(self, data: bytes) -> None:
         self.send_header("content-length", str(len(data)))

@@ -375,8 +375,7 @@ class _Filling:
         await self._target.flush()
         await self._collections.serve(self._follower.model)
         log.info(
-            "%s: %s serves now, after %d were embedded; %s is kept: remove it when you do not go "
-            "back",
+            "%s: %s serves now, %d embedded anew; %s is kept: remove it when you do not go back",
             self.what,
             self._follower.model.name,
             self._copied,
