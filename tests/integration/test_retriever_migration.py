@@ -9,7 +9,7 @@ import random
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ from motet.messages import (
 from motet.settings import Settings
 from motet.telemetry import setup
 from motet.testing.mesh import TestMesh, runner
-from motet_retriever import migration
+from motet_retriever import filling, migration
 from motet_retriever.app import agent
 from motet_retriever.chunking import Chunking
 from motet_retriever.documents import Sources
@@ -49,7 +49,7 @@ from motet_retriever.stores.port import PassageStore, Query, StoredDocument
 from motet_retriever.stores.qdrant_calls import Collection
 from motet_retriever.stores.qdrant_collections import QdrantCollections
 from motet_retriever.stores.qdrant_edge import edge_collections
-from tests.integration.qdrant_servers import Died, dying, hesitating
+from tests.integration.qdrant_servers import Died, Hesitating, dying, hesitating
 from tests.integration.qdrant_wire import WireServer
 from tests.integration.stored_documents import run_in_process
 
@@ -125,8 +125,9 @@ def tracer() -> Any:
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is waited for that takes seconds elsewhere."""
     for name, value in {"KEPT_S": 0.0, "POLL_S": 0.01, "AGAIN_S": (0.01, 0.01)}.items():
-        monkeypatch.setattr(migration, name, value)
+        monkeypatch.setattr(filling, name, value)
     monkeypatch.setattr(migration, "GIVES_WAY_S", 0.001)
+    monkeypatch.setattr(migration, "FOLLOWS_WITHIN_S", 0.0)
     monkeypatch.setattr(mirrored, "LOOK_EVERY_S", 0.0)
 
 
@@ -457,7 +458,53 @@ async def test_a_former_model_that_is_gone(place: Place, ingestion: Ingestion) -
         assert indexes.now.embedder is old
 
 
+async def test_it_gives_way_to_calls(
+    place: Place, ingestion: Ingestion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is embedded anew while a call is under way, and little where one always is."""
+    monkeypatch.setattr(migration, "GIVES_WAY_S", 60)
+    old, new = models_of()
+    async with await place.open(old) as indexes:
+        await ingest(ingestion, indexes, "a")
+    async with await place.open(new, old) as indexes:
+        async with indexes.taken() as index:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(migrated(indexes, new), 0.5)
+            assert (await look(index, "a says 0 in part1 of a."))[0] == "a"
+            assert not new.embedded
+        await asyncio.wait_for(migrated(indexes, new), 20)
+    monkeypatch.setattr(migration, "GIVES_WAY_S", 0.01)
+    async with await place.open(old, new) as indexes, indexes.taken():
+        await asyncio.wait_for(migrated(indexes, old), 20)
+
+
 # On a server, with several retrievers.
+
+
+async def test_a_write_that_overlaps_a_migration(server: Place, ingestion: Ingestion) -> None:
+    """Of a retriever that knows nothing of it: it does not count, and is made again by another."""
+    assert server.client is not None
+    old, new = models_of()
+    storing, go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(Hesitating):
+        async def upsert(self, name: str, points: Sequence[Any], **options: Any) -> None:
+            if any(point.payload.get("passage_id") for point in points):
+                storing.set()
+                await go_on.wait()
+            await super().upsert(name, points, **options)
+
+    client = cast("AsyncQdrantClient", Slow(server.client))
+    async with await server.open(old, client=client) as former:
+        writing = asyncio.create_task(ingest(ingestion, former, "a"))
+        await storing.wait()
+        async with await server.open(new, old) as indexes:
+            await asyncio.wait_for(migrated(indexes, new), 20)
+            go_on.set()
+            with pytest.raises(FaultError, match="taken over"):
+                await writing
+            async with indexes.taken() as index:
+                assert await contents(index.store) == {}
 
 
 async def test_a_retriever_with_the_former_model(server: Place, ingestion: Ingestion) -> None:
@@ -570,7 +617,7 @@ async def test_one_of_many_has_the_mandate(server: Place) -> None:
     to = EmbeddingModel("fake:new", 16)
     await collections.open(to)
     watches = [mirrored.Watch(await server.collections()) for _ in range(4)]
-    mandates = [migration._Mandate(collections, watch, to) for watch in watches]
+    mandates = [filling.Mandate(collections, watch, to) for watch in watches]
     for _ in range(20):
         claimed = await asyncio.gather(*(each.claim() for each in mandates))
         assert sum(claimed) <= 1
@@ -641,7 +688,7 @@ async def test_another_setting_and_a_restart(
     mesh: TestMesh, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Documents and memories are found before, meanwhile and after; the log says how far it is."""
-    caplog.set_level("INFO", logger="motet_retriever.migration")
+    caplog.set_level("INFO", logger="motet_retriever")
     old, new = models_of(24)
     before = await mesh.join(agent, context={"embedder": old})
     for number in range(6):
