@@ -22,6 +22,7 @@ from motet_retriever.chunking import Chunking
 from motet_retriever.documents import PreparedDocument, Sources
 from motet_retriever.ingestion import GROUP, Ingestion
 from motet_retriever.stores.port import PassageStore, Query
+from tests.unit.retriever.conftest import WordEmbedder
 
 
 @pytest.fixture
@@ -302,7 +303,7 @@ async def test_a_graph_that_comes_later_gets_what_was_there_before(ingestion: In
 
 
 async def test_after_another_embedding_model_the_graph_is_told_again(
-    ingestion: Ingestion, store: QdrantEdgeStore
+    ingestion: Ingestion, store: PassageStore
 ) -> None:
     """It has vectors of its own. Without a graph, nothing is done again."""
     graph, other = Graph(), WordEmbedder()
