@@ -44,7 +44,7 @@ from motet_retriever.documents import Sources
 from motet_retriever.ingestion import Ingestion
 from motet_retriever.migration import Index, Indexes
 from motet_retriever.stores import mirrored
-from motet_retriever.stores.collections import Collections, EmbeddingModel, Mark
+from motet_retriever.stores.collections import Collections, EmbeddingModel, Mark, State
 from motet_retriever.stores.port import PassageStore, Query, StoredDocument
 from motet_retriever.stores.qdrant_calls import Collection
 from motet_retriever.stores.qdrant_collections import QdrantCollections
@@ -623,6 +623,27 @@ async def test_one_of_many_has_the_mandate(server: Place) -> None:
         assert sum(claimed) <= 1
         for mandate in mandates:
             await mandate.release()
+
+
+async def test_a_mandate_that_lapsed_for_a_moment_is_lost(
+    server: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though nobody has taken it: others may have stored documents in that moment."""
+    monkeypatch.setattr(filling, "RENEWED_EVERY_S", 0.001)
+    collections = await server.collections()
+    to = EmbeddingModel("fake:new", 16)
+    await collections.open(to)
+    mandate = filling.Mandate(collections, mirrored.Watch(collections), to)
+    assert await mandate.claim()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(mandate.renew(), 0.3)
+    assert mandate.fresh
+    mandate._renewed -= mirrored.LAPSES_S
+    assert not mandate.fresh
+    await asyncio.wait_for(mandate.renew(), 10)
+    assert mandate._marks
+    await mandate.release()
+    assert await collections.state() == State(None, frozenset(mandate._marks))
 
 
 async def test_collections_of_a_server_as_they_may_be(server: Place, ingestion: Ingestion) -> None:

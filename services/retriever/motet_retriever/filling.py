@@ -23,7 +23,7 @@ from motet.models import Embedder
 from motet.telemetry import Tracer, names
 from motet_retriever.hierarchy import embedded_anew
 from motet_retriever.stores.collections import Collections, EmbeddingModel, Mark
-from motet_retriever.stores.mirrored import Follower, Watch
+from motet_retriever.stores.mirrored import LAPSES_S, Follower, Watch
 from motet_retriever.stores.port import HiddenError, PassageStore, StoredDocument, Vector
 
 __all__ = ["Filling", "Mandate", "Way"]
@@ -71,7 +71,8 @@ class Mandate:
         self._collections = collections
         self._watch = watch
         self._to = to
-        self._mark: Mark | None = None
+        self._marks: set[Mark] = set()
+        """Those of its own that may be there."""
         self._renewed = 0.0
 
     @property
@@ -89,8 +90,11 @@ class Mandate:
         """Keeps it, until cancelled or lost."""
         while True:
             await asyncio.sleep(RENEWED_EVERY_S)
+            before = self._renewed
             try:
-                kept = self._mark is not None and await self._set(self._mark)
+                kept = await self._set(*self._marks)
+                # If it counted no more for a moment, others may have stored what was compared.
+                kept = kept and time.monotonic() - before < LAPSES_S
             except FaultError as error:
                 log.warning("the mark of the migration was not renewed: %s", error)
                 continue
@@ -99,20 +103,20 @@ class Mandate:
 
     async def release(self) -> None:
         """Lets others have it."""
-        mark, self._mark = self._mark, None
-        if mark is not None:
-            await self._collections.mark(None, mark)
+        if self._marks:
+            await self._collections.mark(None, *self._marks)
+            self._marks.clear()
 
     async def _set(self, *instead_of: Mark) -> bool:
         """Sets a new mark; takes it back where somebody else has set one."""
         began = time.monotonic()
         mark = Mark(self._to.key, uuid4().hex)
+        self._marks.add(mark)
         await self._collections.mark(mark, *instead_of)
         if (await self._collections.state()).marks - {mark}:
-            self._mark = None
-            await self._collections.mark(None, mark)
+            await self.release()
             return False
-        self._mark, self._renewed = mark, began
+        self._marks, self._renewed = {mark}, began
         return True
 
 
@@ -197,10 +201,10 @@ class Filling:
                 continue
             # From here on a write that reaches one collection alone fails.
             self._follower.made_up_for = False
+            await self._target.flush()
             if mandate.fresh:
                 break
             self._follower.made_up_for = True
-        await self._target.flush()
         await self._way.collections.serve(self._follower.model)
         log.info(
             "%s: %s serves now, %d embedded anew; %s is kept: remove it when you do not go back",
