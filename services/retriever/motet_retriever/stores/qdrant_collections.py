@@ -101,12 +101,13 @@ class QdrantCollections(Collections):
 
     @override
     async def mark(self, mark: Mark | None, *instead_of: Mark) -> None:
-        changes: list[models.AliasOperations] = [
+        changes: list[models.AliasOperations] = []
+        if mark is not None:  # first, so that a server that dies in between leaves one
+            changes.append(_set(self._of(mark), f"{self._name}-{mark.to}"))
+        changes += [
             models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=self._of(each)))
             for each in instead_of
         ]
-        if mark is not None:
-            changes.append(_set(self._of(mark), f"{self._name}-{mark.to}"))
         await self._change(changes)
 
     @override
