@@ -41,7 +41,7 @@ from motet_retriever.stores.port import (
     Vector,
 )
 from motet_retriever.stores.qdrant_payload import seen_by, sees
-from motet_retriever.stores.vector_index import Home, Rows, VectorIndex
+from motet_retriever.stores.vector_index import Home, Rows, VectorIndex, batches
 from motet_retriever.worker import Worker
 
 __all__ = ["CatalogueStore", "MakeIndex"]
@@ -51,8 +51,6 @@ log = logging.getLogger(__name__)
 MakeIndex = Callable[[Path, Home], VectorIndex]
 """Opens an index, in a folder that is the store's or elsewhere."""
 
-AT_ONCE = 1000
-"""Vectors that are given to an index at once when it is made anew."""
 FEW = 2000
 """Of so many rows that a filter leaves, all are compared with; from more on the index is asked."""
 PROPOSED = 10
@@ -236,8 +234,8 @@ class CatalogueStore(PassageStore):
         if len(extra):
             self._index.remove(extra)
         missing = np.setdiff1d(known, there)
-        for first in range(0, len(missing), AT_ONCE):
-            rows = missing[first : first + AT_ONCE]
+        for some in batches(len(missing)):
+            rows = missing[some]
             self._index.add(rows, self._catalogue.vectors(rows), self._catalogue.finders(rows))
 
     def _search(self, query: Query) -> dict[Branch, list[Found]]:

@@ -10,7 +10,7 @@ One thread calls an index.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,11 +20,14 @@ from numpy.typing import NDArray
 from motet.errors import SetupError
 from motet_retriever.stores.port import Vector
 
-__all__ = ["Home", "Rows", "VectorIndex", "Vectors", "not_installed"]
+__all__ = ["AT_ONCE", "Home", "Rows", "VectorIndex", "Vectors", "batches", "not_installed"]
 
 Rows = NDArray[np.int64]
 Vectors = NDArray[np.float32]
 """One embedding of length 1 a line."""
+
+AT_ONCE = 1000
+"""Rows that a call of an engine takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +35,15 @@ class Home:
     """Whose an index is, and of what."""
 
     catalogue: str
-    """The catalogue's own id. Nothing but it writes to the index."""
+    """The catalogue's own id, a UUID. Nothing but it writes to the index."""
     model: str
     """What made the embeddings."""
     dimension: int
     """Numbers in an embedding."""
+
+    def collection(self, name: str) -> str:
+        """The name of an index on a server: no two catalogues have the same."""
+        return f"{name[:200]}-{self.catalogue}"
 
 
 class VectorIndex(ABC):
@@ -84,3 +91,8 @@ def not_installed(store: str, error: ImportError) -> SetupError:
         f"MOTET_RETRIEVER_STORE={store} needs packages that are not installed ({error.name}): "
         f"pip install 'motet-retriever[{store}]'"
     )
+
+
+def batches(count: int) -> Iterator[slice]:
+    """Slices of at most `AT_ONCE` that cover so many rows."""
+    return (slice(first, first + AT_ONCE) for first in range(0, count, AT_ONCE))
