@@ -116,6 +116,7 @@ class WireServer:
             offset=wanted.offset,
             order_by=wanted.order_by,
             with_payload=True if wanted.with_payload is None else wanted.with_payload,
+            with_vectors=wanted.with_vector or False,
         )
         return {"points": points, "next_page_offset": following}
 

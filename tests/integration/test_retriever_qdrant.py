@@ -28,7 +28,12 @@ from motet_retriever.stores.qdrant_server import QdrantServerStore
 from tests.integration.qdrant_servers import Died, Hesitating, dying, hesitating
 from tests.integration.qdrant_wire import WireServer
 from tests.integration.stored_documents import DIMENSION, unit, version
-from tests.integration.test_retriever_store import PassageStoreContract, everything, texts
+from tests.integration.test_retriever_store import (
+    PassageStoreContract,
+    everything,
+    exported,
+    texts,
+)
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning"),
@@ -219,6 +224,8 @@ async def test_killed_within_a_put(client: AsyncQdrantClient, calls: int) -> Non
         ({"old"}, 3, "v1"),
         ({"new"}, 300, "v2"),
     )
+    (stored,) = (await exported(store)).values()
+    assert (len(stored.passages), stored.document) == (len(found["dense"]), known)
     await store.put(*version("a", ["newest"], "v3"))
     assert await everything(store) == {"a": {"newest"}}
     assert await points(client) == 1

@@ -10,8 +10,11 @@ import math
 import signal
 from abc import abstractmethod
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -23,7 +26,14 @@ from motet.errors import SetupError
 from motet.messages import ANYBODY, Condition, DocumentFailure, Principal, now
 from motet_retriever.stores import edge_search
 from motet_retriever.stores.bm25 import BM25
-from motet_retriever.stores.port import Branch, HiddenError, IndexedPassage, PassageStore, Query
+from motet_retriever.stores.port import (
+    Branch,
+    HiddenError,
+    IndexedPassage,
+    PassageStore,
+    Query,
+    StoredDocument,
+)
 from motet_retriever.stores.qdrant_edge import QdrantEdgeStore
 from tests.integration.store_access import AccessContract, FilterContract
 from tests.integration.stored_documents import (
@@ -51,6 +61,32 @@ async def everything(store: PassageStore) -> dict[str, set[str]]:
     for each in found["dense"]:
         by_source.setdefault(each.passage.source, set()).add(each.passage.text)
     return by_source
+
+
+async def exported(store: PassageStore, at_once: int = 1) -> dict[tuple[str, str], StoredDocument]:
+    """All that a store exports, by tenant and source; nothing comes twice."""
+    documents: list[StoredDocument] = []
+    after: str | None = None
+    while True:
+        some, after = await store.export(at_once, after)
+        assert len(some) <= at_once
+        documents += some
+        if after is None:
+            break
+    by_name = {(each.tenant, each.document.source): each for each in documents}
+    assert len(by_name) == len(documents)
+    return by_name
+
+
+def same(one: StoredDocument, principal: Principal, document: Any, passages: Any) -> None:
+    """What was exported is what was put."""
+    assert (one.tenant, one.document) == (principal.tenant, document)
+    assert len(one.passages) == len(passages)
+    wanted = {each.passage.id: each for each in passages}
+    for each in one.passages:
+        put = wanted[each.passage.id]
+        assert (each.passage, each.words, each.levels) == (put.passage, put.words, put.levels)
+        np.testing.assert_allclose(each.vector, put.vector, atol=1e-6)
 
 
 class PassageStoreContract(AccessContract, FilterContract):
@@ -240,6 +276,85 @@ class PassageStoreContract(AccessContract, FilterContract):
         with pytest.raises(ValueError, match="UUID"):
             await store.page(ANYBODY, 3, "nonsense")
 
+    async def test_export_gives_what_was_put(self, store: PassageStore) -> None:
+        """Of all tenants and labels, in the version that counts, in a fixed order."""
+        red, other = Principal(access=("red",)), Principal(tenant="other", access=("x", "y"))
+        by, document, parts = version("a", ["one", "two", "three"], by=red, labels=("blue", "red"))
+        parts = [
+            replace(each, words=f"Title > {each.passage.position}\n{each.words}", levels=levels)
+            for each, levels in zip(
+                parts,
+                [("passage",), ("passage", "section"), ("passage", "section", "document")],
+                strict=True,
+            )
+        ]
+        parent = parts[0].passage.model_copy(update={"id": str(uuid4()), "text": ""})
+        mean = np.full(DIMENSION, DIMENSION**-0.5, np.float32)
+        whole = IndexedPassage(parent, "Title\nall of its words", mean, ("document",))
+        await store.put(*version("a", ["old"], "v0", by=red))
+        put = {
+            ("default", "a"): (by, document, [*parts, whole]),
+            ("other", "a"): version("a", [f"long {n}" for n in range(600)], by=other),
+            ("other", "empty"): version("empty", [], by=other, labels=("x", "y")),
+            ("default", "gone"): version("gone", ["word"]),
+        }
+        for each in put.values():
+            await store.put(*each)
+        await store.delete(ANYBODY, ["gone"])
+        del put["default", "gone"]
+        why = DocumentFailure(reason="It is broken.", at=now())
+        failed = version("failed", [])[1].model_copy(update={"failure": why})
+        await store.fail(ANYBODY, failed)
+        put["default", "failed"] = (ANYBODY, failed, [])
+        again = version("empty", [], by=other)[1].model_copy(update={"failure": why})
+        await store.fail(other, again)
+        put["other", "empty"] = (
+            other,
+            put["other", "empty"][1].model_copy(update={"failure": why}),
+            [],
+        )
+        found = await exported(store)
+        assert set(found) == set(put)
+        for name, each in put.items():
+            same(found[name], *each)
+        assert [*await exported(store, 3)] == [*await exported(store, 100)] == [*found]
+        with pytest.raises(ValueError, match="UUID"):
+            await store.export(3, "nonsense")
+
+    async def test_what_is_exported_can_be_put(self, store: PassageStore, tmp_path: Path) -> None:
+        staff = Principal(access=("staff",))
+        await store.put(*version("a", ["red apple", "green pear"], by=staff, labels=("staff",)))
+        async with await self.open(tmp_path / "other") as other:
+            for each in (await exported(store)).values():
+                await other.put(each.owner, each.document, each.passages)
+            query = Query(9, staff, vector=unit(1), words="apples")
+            one, two = await store.search(query), await other.search(query)
+            for branch in ("dense", "sparse"):
+                assert [(each.id, each.passage) for each in one[branch]] == [
+                    (each.id, each.passage) for each in two[branch]
+                ]
+
+    async def test_export_of_what_changes_meanwhile(self, store: PassageStore) -> None:
+        """Each document whole and in one version, or not at all."""
+        for source in "abc":
+            await store.put(*version(source, [f"{source} v0"] * 300, "v0"))
+
+        async def change(source: str) -> None:
+            for number in range(1, 6):
+                words = [f"{source} v{number}"] * (300 - number)
+                await store.put(*version(source, words, f"v{number}"))
+            await store.delete(ANYBODY, [source] if source == "b" else [])
+
+        async def look() -> None:
+            for _ in range(6):
+                for each in (await exported(store, 2)).values():
+                    texts = {passage.passage.text for passage in each.passages}
+                    assert texts == {f"{each.document.source} {each.document.fingerprint}"}
+                    assert len(each.passages) == each.document.passages
+
+        await asyncio.gather(*map(change, "abc"), look())
+        assert {source for _, source in await exported(store)} == {"a", "c"}
+
     async def test_calls_at_once(self, store: PassageStore) -> None:
         async def replace(number: int) -> None:
             await store.put(*version("shared", [f"one {number}", f"two {number}"], f"v{number}"))
@@ -367,8 +482,8 @@ class TestQdrantEdge(PassageStoreContract):
         await (await self.open(tmp_path)).close()
 
     async def test_a_folder_of_an_earlier_version(self, tmp_path: Path) -> None:
-        (tmp_path / "store.json").write_text('{"format": 1, "embedding_model": "fake:m"}')
-        with pytest.raises(SetupError, match=r"format 1.*Remove the folder"):
+        (tmp_path / "store.json").write_text('{"format": 2, "embedding_model": "fake:m"}')
+        with pytest.raises(SetupError, match=r"format 2.*Remove the folder"):
             await self.open(tmp_path)
 
     async def test_a_folder_that_cannot_be_made(self, tmp_path: Path) -> None:
@@ -403,6 +518,8 @@ class TestQdrantEdge(PassageStoreContract):
         async with await self.open(tmp_path) as store:
             seen = await everything(store)
             known = await store.find(ANYBODY, ["a", "b"])
+            there = {source: each.document for (_, source), each in (await exported(store)).items()}
+            assert there == known
             if step <= 3:  # the record says that the old one counts, and two batches of the new
                 assert seen == {"a": {"old one", "old two"}}
                 assert known["a"].fingerprint == "v1"

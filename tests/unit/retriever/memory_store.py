@@ -32,6 +32,7 @@ from motet_retriever.stores.port import (
     IndexedPassage,
     PassageStore,
     Query,
+    StoredDocument,
 )
 
 Key = tuple[str, str]
@@ -214,6 +215,16 @@ class MemoryStore(PassageStore):
             for each in passages
             if each.passage.id in ids and "passage" in each.levels
         }
+
+    @override
+    async def export(
+        self, limit: int, after: str | None
+    ) -> tuple[list[StoredDocument], str | None]:
+        keys = sorted(self.documents)
+        first = 0 if after is None else int(after)
+        last = first + limit
+        some = [StoredDocument(key[0], *self.documents[key]) for key in keys[first:last]]
+        return some, str(last) if last < len(keys) else None
 
     @override
     async def flush(self) -> None:

@@ -11,7 +11,7 @@ from motet_retriever.stores.qdrant_payload import INDEXED
 
 __all__ = ["FORMAT", "open_shard"]
 
-FORMAT = 2
+FORMAT = 3
 """Version of everything that decides what is in the folder."""
 
 OF_RECORDS = {"record": "keyword", "state": "keyword"}

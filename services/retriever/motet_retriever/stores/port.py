@@ -7,8 +7,9 @@ Invariants, held by one test class that each adapter's tests inherit:
 - A `put` that fails leaves the version before findable.
 - What returned survives the death of the process; what `flush` followed survives loss of power.
 - After `delete` no search, list or count finds anything of the document.
-- Whatever is read is of the principal's tenant, and without labels or with one that the principal
-  has. The engine's own query says so: nothing else is ever proposed, counted, or paged over.
+- Whatever is read, but for `export`, is of the principal's tenant, and without labels or with one
+  that the principal has. The engine's own query says so: nothing else is ever proposed, counted,
+  or paged over.
 - Calls may come concurrently, and none blocks the event loop for longer than one batch takes.
 """
 
@@ -32,6 +33,7 @@ __all__ = [
     "Level",
     "PassageStore",
     "Query",
+    "StoredDocument",
     "Vector",
 ]
 
@@ -49,12 +51,38 @@ class IndexedPassage:
 
     passage: Passage
     words: str
-    """The text that BM25 looks at: the passage under its title and headings."""
+    """The text that BM25 looks at: the passage under its title and headings. Ends with its text."""
     vector: Vector
     """Its embedding, of length 1."""
     levels: tuple[Level, ...] = ("passage",)
     """As what it is found. One without `passage` is a section or document of several passages:
     its text is short or empty, its vector the mean of theirs."""
+
+    @property
+    def lead(self) -> str:
+        """The words before the passage's text: what a store keeps, to give the words again.
+
+        Raises:
+            ValueError: The words do not end with the text.
+        """
+        if not self.words.endswith(self.passage.text):
+            raise ValueError(f"The words of {self.passage.id!r} do not end with its text.")
+        return self.words[: len(self.words) - len(self.passage.text)]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """A document as it was put."""
+
+    tenant: str
+    document: DocumentInfo
+    passages: list[IndexedPassage]
+    """By position; none of one that has only failed."""
+
+    @property
+    def owner(self) -> Principal:
+        """Somebody who sees it, so may replace and remove it."""
+        return Principal(tenant=self.tenant, access=self.document.labels[:1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +213,21 @@ class PassageStore(ABC):
     @abstractmethod
     async def get(self, principal: Principal, ids: Sequence[str]) -> dict[str, Passage]:
         """Those of the passages that are there and that the principal sees, by id."""
+
+    @abstractmethod
+    async def export(
+        self, limit: int, after: str | None
+    ) -> tuple[list[StoredDocument], str | None]:
+        """Up to `limit` documents of all tenants and labels, and the cursor after, as of `page`.
+
+        Each is whole and in the version that counts, with vectors, words and levels as they were
+        put, also where nothing but its failure is kept. The order is fixed: a document that is
+        there from the first page to the last is on one of them. For the machinery only: what it
+        gives is not for any principal.
+
+        Raises:
+            ValueError: `after` is no cursor of this store.
+        """
 
     @abstractmethod
     async def flush(self) -> None:

@@ -25,7 +25,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar, cast
 from uuid import UUID
 
 import numpy as np
@@ -46,12 +46,15 @@ from motet_retriever.stores.port import (
     IndexedPassage,
     PassageStore,
     Query,
+    StoredDocument,
 )
 from motet_retriever.stores.qdrant_filters import translate
 from motet_retriever.stores.qdrant_payload import (
+    INDEXED_PASSAGE,
     PASSAGE,
     document_id,
     finders,
+    indexed_of,
     passage_of,
     passage_payload,
     point_id,
@@ -195,6 +198,34 @@ class QdrantEdgeStore(PassageStore):
     @override
     async def get(self, principal: Principal, ids: Sequence[str]) -> dict[str, Passage]:
         return await self._step(self._get, principal, ids)
+
+    @override
+    async def export(
+        self, limit: int, after: str | None
+    ) -> tuple[list[StoredDocument], str | None]:
+        cursor = None if after is None else UUID(after)
+        names, following = await self._step(self._names, limit, cursor)
+        documents = [await self._stored(name) for name in names]
+        return [each for each in documents if each is not None], following
+
+    async def _stored(self, name: str) -> StoredDocument | None:
+        """A document, read in steps, anew if it changes between them; None if it is gone."""
+        record = await self._step(self._record, name)
+        while record is not None and record.document is not None:
+            found: list[IndexedPassage] = []
+            after: UUID | None = None
+            while True:
+                some, following = await self._step(self._parts, record, after)
+                found += some
+                if following is None:
+                    break
+                after = UUID(following)
+            now = await self._step(self._record, name)
+            if now == record:
+                found.sort(key=lambda each: each.passage.position)
+                return StoredDocument(record.tenant, record.document, found)
+            record = now
+        return None
 
     @override
     async def flush(self) -> None:
@@ -342,6 +373,23 @@ class QdrantEdgeStore(PassageStore):
         passages = (passage_of(record.payload) for record in records)
         return {passage.id: passage for passage in passages}
 
+    def _names(self, limit: int, after: UUID | None) -> tuple[list[str], str | None]:
+        """The ids of documents."""
+        there = TERMS.join(must_not=[TERMS.empty("record")])
+        records, following = self._scroll(limit, [there], ["record"], after)
+        return [(record.payload or {})["record"] for record in records], following
+
+    def _parts(
+        self, record: _Record, after: UUID | None
+    ) -> tuple[list[IndexedPassage], str | None]:
+        """Passages, sections and the document itself, as they were put."""
+        points, following = self._scroll(
+            BATCH, [TERMS.one_of("document", [record.id])], INDEXED_PASSAGE, after, ["dense"]
+        )
+        return [
+            indexed_of(point.payload, cast("Any", point.vector)["dense"]) for point in points
+        ], following
+
     def _answer(self, own: _Asked) -> Answer:
         """Answers a search, and with it others that wait."""
         if own.answer is not None:
@@ -382,6 +430,7 @@ class QdrantEdgeStore(PassageStore):
         which: list[qdrant.ConditionType],
         payload: list[str],
         after: UUID | None = None,
+        vectors: list[str] | Literal[False] = False,
     ) -> tuple[list[qdrant.Record], str | None]:
         records, following = self._shard.scroll(
             qdrant.ScrollRequest(
@@ -389,7 +438,7 @@ class QdrantEdgeStore(PassageStore):
                 limit=limit,
                 filter=qdrant.Filter(must=which),
                 with_payload=payload,
-                with_vector=False,
+                with_vector=vectors,
             )
         )
         return records, None if following is None else str(following)

@@ -4,7 +4,8 @@ A point under `to` names those that find it, each as `LEVEL TENANT LABEL`: one c
 tenant and labels, so no query can state one and forget another. `*` is the label of what everybody
 of the tenant sees; it can be nobody's.
 
-A passage is kept as the JSON that it is given back as, and beside it what filters look at.
+A passage is kept as the JSON that it is given back as, and beside it what filters look at, and what
+its words have before its text.
 """
 
 from __future__ import annotations
@@ -13,15 +14,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 from uuid import UUID, uuid5
 
+import numpy as np
+
 from motet.messages import Label, Passage, Principal
 from motet_retriever.stores.port import IndexedPassage, Level
 from motet_retriever.stores.qdrant_filters import attributes
 
 __all__ = [
     "INDEXED",
+    "INDEXED_PASSAGE",
     "PASSAGE",
     "document_id",
     "finders",
+    "indexed_of",
     "passage_of",
     "passage_payload",
     "point_id",
@@ -35,6 +40,9 @@ DOCUMENTS = UUID("0b6e7f0a-5d0e-4c57-9c0d-6a3c5f1d2e47")
 
 PASSAGE = ["passage"]
 """The part of a payload that a passage is made from."""
+
+INDEXED_PASSAGE = [*PASSAGE, "to", "lead"]
+"""The part of a payload that, with its vector, all is made from that was put."""
 
 INDEXED: dict[str, Literal["keyword", "integer", "datetime"]] = {
     "to": "keyword",
@@ -93,6 +101,7 @@ def passage_payload(
         "version": version,
         "passage_id": passage.id,
         "passage": written(passage),
+        "lead": indexed.lead,
         **attributes(passage),
     }
 
@@ -105,3 +114,13 @@ def written(passage: Passage) -> str:
 def passage_of(payload: Mapping[str, Any] | None) -> Passage:
     """The passage of a point."""
     return Passage.model_validate_json((payload or {})["passage"])
+
+
+def indexed_of(payload: Mapping[str, Any] | None, vector: Sequence[float]) -> IndexedPassage:
+    """The passage of a point, with what makes it findable."""
+    there = payload or {}
+    passage = passage_of(there)
+    levels: Any = dict.fromkeys(each.partition(" ")[0] for each in there["to"])
+    return IndexedPassage(
+        passage, there["lead"] + passage.text, np.array(vector, np.float32), tuple(levels)
+    )

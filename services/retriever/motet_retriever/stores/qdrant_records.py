@@ -130,6 +130,19 @@ class Records:
             None if following is None else str(following),
         )
 
+    async def all(self, limit: int, after: UUID | None) -> tuple[list[Record], str | None]:
+        """Records of all tenants' documents that count, and where the next ones begin."""
+        points, following = await self._ask(
+            self._client.scroll,
+            self._name,
+            scroll_filter=models.Filter(must_not=[TERMS.empty("record"), TERMS.empty("to")]),
+            limit=limit,
+            offset=None if after is None else str(after),
+        )
+        return [_record(each.payload) for each in points], (
+            None if following is None else str(following)
+        )
+
     async def forsaken(self, before: int) -> list[Record]:
         """Those with a claim from before the generation `before`."""
         old = models.FieldCondition(key="pending", range=models.Range(lt=before))

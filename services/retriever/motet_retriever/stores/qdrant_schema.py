@@ -13,7 +13,7 @@ from motet_retriever.stores.qdrant_payload import INDEXED
 
 __all__ = ["prepare"]
 
-FORMAT = 2
+FORMAT = 3
 """Version of everything that decides what is in a collection."""
 MAKER = "motet"
 OF_RECORDS = {

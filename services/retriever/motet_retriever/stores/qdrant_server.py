@@ -25,7 +25,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from uuid import UUID
 from weakref import WeakValueDictionary
 
@@ -43,12 +43,15 @@ from motet_retriever.stores.port import (
     IndexedPassage,
     PassageStore,
     Query,
+    StoredDocument,
 )
 from motet_retriever.stores.qdrant_calls import Collection, connect, reach
 from motet_retriever.stores.qdrant_filters import translate
 from motet_retriever.stores.qdrant_payload import (
+    INDEXED_PASSAGE,
     PASSAGE,
     document_id,
+    indexed_of,
     passage_of,
     passage_payload,
     point_id,
@@ -262,6 +265,47 @@ class QdrantServerStore(PassageStore):
             passages = [passage_of(each.payload) for each in points if _version(each) in counts]
             found |= {passage.id: passage for passage in passages}
         return found
+
+    @override
+    async def export(
+        self, limit: int, after: str | None
+    ) -> tuple[list[StoredDocument], str | None]:
+        records, following = await self._records.all(limit, None if after is None else UUID(after))
+        documents = [await self._stored(record) for record in records]
+        return [each for each in documents if each is not None], following
+
+    async def _stored(self, record: Record | None) -> StoredDocument | None:
+        """A document, read in steps, anew if it changes between them; None if it is gone."""
+        while record is not None and record.document is not None:
+            found: list[IndexedPassage] = []
+            offset = None
+            while True:
+                points, offset = await self._ask(
+                    self._client.scroll,
+                    self._name,
+                    scroll_filter=models.Filter(
+                        must=[
+                            TERMS.one_of("document", [record.id]),
+                            TERMS.one_of("version", [record.generation or 0]),
+                        ]
+                    ),
+                    limit=BATCH,
+                    offset=offset,
+                    with_payload=INDEXED_PASSAGE,
+                    with_vectors=["dense"],
+                )
+                found += [indexed_of(each.payload, _dense(each)) for each in points]
+                if offset is None:
+                    break
+            after = (await self._records.get([record.id])).get(record.id)
+            if after is not None and (after.generation, after.document) == (
+                record.generation,
+                record.document,
+            ):
+                found.sort(key=lambda each: each.passage.position)
+                return StoredDocument(record.tenant, record.document, found)
+            record = after
+        return None
 
     @override
     async def flush(self) -> None:
@@ -486,10 +530,14 @@ def _version(point: models.ScoredPoint | models.Record) -> tuple[str, int]:
     return payload["document"], payload["version"]
 
 
+def _dense(point: models.ScoredPoint | models.Record) -> list[float]:
+    return cast("Any", point.vector)["dense"]
+
+
 def _found(point: models.ScoredPoint) -> Found:
     vector = None
     if isinstance(point.vector, dict):
-        vector = np.asarray(point.vector["dense"], np.float32)
+        vector = np.asarray(_dense(point), np.float32)
     payload = point.payload or {}
     return Found(payload["passage"].encode(), point.score, vector, id=payload["passage_id"])
 
