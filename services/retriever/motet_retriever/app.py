@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 from faststream import Context
 from faststream.annotations import ContextRepo
@@ -23,6 +24,9 @@ from motet_retriever.settings import RetrieverSettings
 from motet_retriever.skills import declare
 from motet_retriever.stores.port import PassageStore
 from motet_retriever.strategies.retrieval import Resources
+
+if TYPE_CHECKING:
+    from motet_retriever.stores.catalogue_store import MakeIndex
 
 __all__ = ["agent", "chat_of", "open_store"]
 
@@ -44,22 +48,49 @@ async def open_store(
         SetupError: It cannot be used; the sentence says what to do.
     """
     model, dimension = embedder.name, embedder.dimension
+    path = own.store_path(settings)
+    path = path.with_name(path.name + part)
+    collection = (own.collection or settings.namespace) + part
+    if own.store != "qdrant":
+        from motet_retriever.stores.catalogue_store import CatalogueStore
+
+        index = _index(own, collection)
+        return await CatalogueStore.open(path, index, model=model, dimension=dimension)
     if own.url is None:
         from motet_retriever.stores.qdrant_edge import QdrantEdgeStore
 
-        path = own.store_path(settings)
-        return await QdrantEdgeStore.open(
-            path.with_name(path.name + part), model=model, dimension=dimension
-        )
+        return await QdrantEdgeStore.open(path, model=model, dimension=dimension)
     from motet_retriever.stores.qdrant_server import QdrantServerStore
 
     return await QdrantServerStore.open(
         own.url,
         api_key=own.key(),
-        collection=(own.collection or settings.namespace) + part,
+        collection=collection,
         model=model,
         dimension=dimension,
     )
+
+
+def _index(own: RetrieverSettings, collection: str) -> MakeIndex:
+    """What opens the index that the settings mean."""
+    match own.store:
+        case "chroma":
+            from motet_retriever.stores.chroma_index import ChromaIndex
+
+            return partial(ChromaIndex, url=own.url, key=own.key(), collection=collection)
+        case "milvus":
+            from motet_retriever.stores.milvus_index import MilvusIndex
+
+            return partial(MilvusIndex, url=own.url, key=own.key(), collection=collection)
+        case _:
+            from motet_retriever.stores.faiss_index import FaissIndex
+
+            if own.url is not None:
+                raise SetupError(
+                    "MOTET_RETRIEVER_STORE=faiss works in the process and has no server: unset "
+                    "MOTET_RETRIEVER_URL, or name the store of that server."
+                )
+            return FaissIndex
 
 
 def chat_of(own: RetrieverSettings, settings: Settings) -> ChatModel | None:

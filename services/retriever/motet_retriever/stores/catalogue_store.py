@@ -38,6 +38,7 @@ from motet_retriever.stores.port import (
     IndexedPassage,
     PassageStore,
     Query,
+    StoredDocument,
     Vector,
 )
 from motet_retriever.stores.qdrant_payload import seen_by, sees
@@ -135,6 +136,13 @@ class CatalogueStore(PassageStore):
         return await self._worker.run(self._catalogue.page, principal, limit, cursor)
 
     @override
+    async def export(
+        self, limit: int, after: str | None
+    ) -> tuple[list[StoredDocument], str | None]:
+        cursor = None if after is None else str(UUID(after))
+        return await self._worker.run(self._export, limit, cursor)
+
+    @override
     async def search(self, query: Query) -> Mapping[Branch, Sequence[Found]]:
         return await self._worker.run(self._search, query)
 
@@ -211,6 +219,14 @@ class CatalogueStore(PassageStore):
         self._leave(np.concatenate(removed))
         return {source: document.passages for source, document in there.items()}
 
+    def _export(self, limit: int, after: str | None) -> tuple[list[StoredDocument], str | None]:
+        found = self._catalogue.documents(limit + 1, after)
+        page = [
+            StoredDocument(each.tenant, each.info, self._catalogue.passages_of(each.number))
+            for _, each in found[:limit]
+        ]
+        return page, found[limit - 1][0] if len(found) > limit else None
+
     def _leave(self, rows: Rows) -> None:
         """Has the index forget rows that count no more; later, where it cannot now."""
         self._visible.clear()
@@ -268,13 +284,13 @@ class CatalogueStore(PassageStore):
         wanted = max(PROPOSED * query.limit, FEW) if narrowed else query.limit
         among = self._catalogue.visible(query) if narrowed else None
         if query.exact or wanted > MOST or (among is not None and len(among) <= FEW):
-            return self._catalogue.nearest(query)
+            return self._catalogue.nearest(query, vector)
         seen = seen_by(query.principal, query.level)
         rows, scores = self._index.search(vector, wanted, seen=seen, among=None)
         counts = np.isin(rows, self._catalogue.known(rows) if among is None else among)
         if counts.sum() < query.limit:
             # There is no more, or the index has missed some.
-            return self._catalogue.nearest(query)
+            return self._catalogue.nearest(query, vector)
         return rows[counts][: query.limit], scores[counts][: query.limit]
 
     def _rows(self, query: Query) -> Rows:

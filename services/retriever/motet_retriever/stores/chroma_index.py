@@ -6,7 +6,7 @@ approximate index, so the catalogue completes what they miss.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -30,6 +30,9 @@ from motet_retriever.stores.vector_index import (
 )
 
 __all__ = ["ChromaIndex"]
+
+CALL_WITHIN_S = 15.0
+"""Seconds that a server may take to answer."""
 
 
 class ChromaIndex(VectorIndex):
@@ -58,7 +61,7 @@ class ChromaIndex(VectorIndex):
         options: dict[str, Any] = {"anonymized_telemetry": False, "_env_file": None}
         if url is None:
             settings = Settings(**options)
-            self._client = chromadb.PersistentClient(path / "chroma", settings=settings)
+            self._client: Any = chromadb.PersistentClient(path / "chroma", settings=settings)
         else:
             self._client = self._connected(url, key, options)
         try:
@@ -85,7 +88,7 @@ class ChromaIndex(VectorIndex):
         address = urlsplit(url)
         secure = address.scheme == "https"
         try:
-            return chromadb.HttpClient(
+            client: Any = chromadb.HttpClient(
                 host=address.hostname or "",
                 port=address.port or (443 if secure else 80),
                 ssl=secure,
@@ -93,6 +96,9 @@ class ChromaIndex(VectorIndex):
             )
         except ValueError as error:  # what Chroma makes of a server that does not answer
             raise _unavailable(error) from error
+        # Chroma waits for ever, and has no setting for it.
+        client._server._session.timeout = httpx.Timeout(CALL_WITHIN_S)  # noqa: SLF001
+        return client
 
     @override
     def add(self, rows: Rows, vectors: Vectors, to: Sequence[Sequence[str]]) -> None:
@@ -144,7 +150,7 @@ class ChromaIndex(VectorIndex):
         self._client.close()
 
     @contextmanager
-    def _asking(self) -> Iterator[None]:
+    def _asking(self) -> Generator[None]:
         """Turns what goes wrong on a server into a fault."""
         try:
             yield
@@ -155,9 +161,7 @@ class ChromaIndex(VectorIndex):
 
 
 def _unavailable(error: Exception) -> FaultError:
-    return FaultError.of(
-        FaultType.UNAVAILABLE, f"The Chroma server fails: {error}", retryable=True
-    )
+    return FaultError.of(FaultType.UNAVAILABLE, f"The Chroma server fails: {error}", retryable=True)
 
 
 def _ids(rows: Rows) -> list[str]:

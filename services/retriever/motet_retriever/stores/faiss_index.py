@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from typing_extensions import override
@@ -33,8 +33,9 @@ class FaissIndex(VectorIndex):
             import faiss
         except ImportError as error:
             raise not_installed("faiss", error) from None
-        self._faiss = faiss
-        self._index = faiss.IndexIDMap(faiss.IndexFlatIP(home.dimension))
+        # FAISS's own hints are those of its C++ interface, and its Python one takes arrays.
+        self._faiss: Any = faiss
+        self._index: Any = self._faiss.IndexIDMap(self._faiss.IndexFlatIP(home.dimension))
 
     @override
     def add(self, rows: Rows, vectors: Vectors, to: Sequence[Sequence[str]]) -> None:

@@ -19,6 +19,11 @@ from motet.errors import SetupError
 
 __all__ = ["StoreFolder"]
 
+QDRANT = "qdrant"
+"""The store of a folder that does not say."""
+KINDS = {QDRANT: "qdrant", "catalogue": "faiss, chroma or milvus"}
+"""The settings that work with a folder, by what it says of its store."""
+
 
 class StoreFolder:
     """A claimed folder."""
@@ -70,6 +75,14 @@ class StoreFolder:
                 f"{file} is damaged ({error}). Restore it, or remove the folder {self.path} and "
                 "ingest the documents again."
             ) from None
+        kind, wanted = there.get("store", QDRANT), made_by.get("store", QDRANT)
+        if kind != wanted:
+            raise SetupError(
+                f"{self.path} holds a passage store made with MOTET_RETRIEVER_STORE="
+                f"{KINDS.get(str(kind), kind)}, and this process is set to {KINDS[str(wanted)]}. "
+                "Set it back, or set MOTET_RETRIEVER_STORE_DIR to a new folder and ingest the "
+                "documents again."
+            )
         if there.get("format") != made_by["format"]:
             raise SetupError(
                 f"The passage store {self.path} has format {there.get('format')!r}, and this "

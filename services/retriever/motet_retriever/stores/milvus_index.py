@@ -1,7 +1,7 @@
 """Vectors in Milvus, in a folder of the store (Milvus Lite) or on a server.
 
-A row is an entity with its number as the primary key, whose array `to` says who finds it. A server's
-index is approximate, so the catalogue completes what it misses.
+A row is an entity with its number as the primary key, whose array `to` says who finds it. The index
+is approximate, so the catalogue completes what it misses.
 
 Milvus Lite runs in the process, and listens at a free port of loopback, where it asks for no key.
 """
@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -36,6 +37,7 @@ __all__ = ["MilvusIndex"]
 KEYS = 256
 """Finders that a row has at most: three levels, and as many labels as a document may have."""
 KEY_BYTES = 512
+"""Of a finder: a level, a tenant and a label."""
 CALL_WITHIN_S = 15.0
 
 
@@ -57,15 +59,18 @@ class MilvusIndex(VectorIndex):
             from pymilvus import MilvusClient, MilvusException
 
             if url is None:
-                import milvus_lite  # noqa: F401
+                import_module("milvus_lite")
         except ImportError as error:
             raise not_installed("milvus", error) from None
         self._failures = MilvusException
         self._remote = url is not None
-        self._file = None if url else str(path / "milvus.db")
-        self._name = re.sub(r"\W", "_", home.collection(collection), flags=re.ASCII)
+        self._file = str(path / "milvus.db")
+        # Milvus takes letters, digits and underscores, and no digit first.
+        self._name = re.sub(r"^(?=\d)|\W", "_", home.collection(collection), flags=re.ASCII)
         with self._asking():
-            self._client: Any = MilvusClient(url or self._file, token=key or "")
+            self._client: Any = MilvusClient(
+                url or self._file, token=key or "", timeout=CALL_WITHIN_S
+            )
         try:
             with self._asking():
                 self._prepare(home)
@@ -105,13 +110,14 @@ class MilvusIndex(VectorIndex):
                 self._client.upsert(
                     self._name,
                     [{"row": row, "vector": vector, "to": [*keys]} for row, vector, keys in lines],
+                    timeout=CALL_WITHIN_S,
                 )
 
     @override
     def remove(self, rows: Rows) -> None:
         with self._asking():
             for some in batches(len(rows)):
-                self._client.delete(self._name, ids=rows[some].tolist())
+                self._client.delete(self._name, ids=rows[some].tolist(), timeout=CALL_WITHIN_S)
 
     @override
     def search(
@@ -124,6 +130,7 @@ class MilvusIndex(VectorIndex):
                 limit=limit,
                 filter=f"ARRAY_CONTAINS_ANY(to, {json.dumps([*seen])})",
                 search_params={"metric_type": "IP"},
+                timeout=CALL_WITHIN_S,
             )
         rows = np.array([hit["row"] for hit in found], np.int64)
         return rows, np.array([hit["distance"] for hit in found], np.float32)
@@ -148,13 +155,13 @@ class MilvusIndex(VectorIndex):
     @override
     def close(self) -> None:
         self._client.close()
-        if self._file is not None:
+        if not self._remote:
             from milvus_lite.server_manager import server_manager_instance
 
             server_manager_instance.release_server(self._file)
 
     @contextmanager
-    def _asking(self) -> Iterator[None]:
+    def _asking(self) -> Generator[None]:
         """Turns what goes wrong on a server into a fault."""
         try:
             yield

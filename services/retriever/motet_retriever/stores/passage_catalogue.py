@@ -7,8 +7,8 @@ Invariants:
 
 - One thread uses it. What a `with catalogue.writing()` changes is one transaction.
 - A passage's number, its row, is never used again, also not after a transaction that failed.
-- Who sees what is a part of every query: `finders` has a line for each that finds a row, as Qdrant's
-  points have under `to`, and `readers` the same for documents.
+- Who sees what is a part of every query: `finders` has a line for each that finds a row, like what
+  Qdrant's points have under `to`, and `readers` the same for documents.
 - A commit survives the death of the process; after `flush` it survives loss of power.
 """
 
@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,9 +27,19 @@ import numpy as np
 
 from motet.messages import DocumentInfo, Filter, Passage, Principal
 from motet_retriever.stores.bm25 import bm25
-from motet_retriever.stores.catalogue_terms import Sql, SqlTerms, filterable, microseconds
-from motet_retriever.stores.port import IndexedPassage, Level, Query, Vector
-from motet_retriever.stores.qdrant_filters import translate
+from motet_retriever.stores.catalogue_terms import (
+    Sql,
+    among,
+    filterable,
+    filtered,
+    join,
+    marks,
+    microseconds,
+    narrowed,
+    readable,
+    seen,
+)
+from motet_retriever.stores.port import IndexedPassage, Query, Vector
 from motet_retriever.stores.qdrant_payload import document_id, finders, seen_by, written
 from motet_retriever.stores.vector_index import Rows, Vectors
 
@@ -55,7 +65,7 @@ CREATE TABLE passages (
     position INTEGER NOT NULL,
     time INTEGER,              -- microseconds since 1970
     levels TEXT NOT NULL,      -- with blanks between
-    words TEXT NOT NULL,
+    lead TEXT NOT NULL,        -- what the words have before the text
     passage TEXT NOT NULL      -- JSON
 );
 CREATE INDEX passages_of ON passages (document, position);
@@ -76,7 +86,6 @@ CREATE INDEX attributes_of ON attributes (row);
 """
 FLOATS, TERMS = np.dtype("<f4"), np.dtype("<u4")
 
-SQL = SqlTerms()
 AT_ONCE = 4096
 """Embeddings that are read and compared at once."""
 
@@ -130,7 +139,7 @@ class PassageCatalogue:
     # Writing
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
+    def writing(self) -> Generator[None]:
         """A transaction: all that is written in it counts at once, or nothing."""
         self._db.execute("BEGIN IMMEDIATE")
         self._count = None
@@ -153,7 +162,7 @@ class PassageCatalogue:
     def add(
         self, tenant: str, document: DocumentInfo, passages: Sequence[IndexedPassage]
     ) -> tuple[Rows, list[list[str]]]:
-        """Writes a document that is not there; returns the rows of its passages, and who finds each."""
+        """Writes a document that is not there; returns its passages' rows, and who finds each."""
         cursor = self._db.execute(
             "INSERT INTO documents (id, tenant, info) VALUES (?, ?, ?)",
             (document_id(tenant, document.source), tenant, document.model_dump_json()),
@@ -203,7 +212,7 @@ class PassageCatalogue:
             ((term, row) for row, blob in found for term in np.frombuffer(blob, TERMS).tolist()),
         )
         for table in ("finders", "attributes", "vectors", "passages"):
-            self._db.executemany(f"DELETE FROM {table} WHERE row = ?", rows)  # noqa: S608
+            self._db.executemany(f"DELETE FROM {table} WHERE row = ?", rows)
         self._db.execute("DELETE FROM readers WHERE document = ?", (number,))
         self._db.execute("DELETE FROM documents WHERE number = ?", (number,))
         return np.array([row for (row,) in rows], np.int64)
@@ -228,9 +237,7 @@ class PassageCatalogue:
     def find(self, principal: Principal, sources: Sequence[str]) -> dict[str, DocumentInfo]:
         """As `PassageStore.find`."""
         names = json.dumps([document_id(principal.tenant, source) for source in sources])
-        which = _join(
-            Sql("id IN (SELECT value FROM json_each(?))", (names,)), _readable(principal)
-        )
+        which = join(Sql("id IN (SELECT value FROM json_each(?))", (names,)), readable(principal))
         infos = self._infos(f"SELECT info FROM documents WHERE {which.text}", which.values)
         return {info.source: info for info in infos}
 
@@ -238,9 +245,9 @@ class PassageCatalogue:
         self, principal: Principal, limit: int, after: str | None
     ) -> tuple[list[DocumentInfo], str | None]:
         """As `PassageStore.page`; the cursor is the last document's id."""
-        which = _join(Sql("id > ?", (after or "",)), _readable(principal))
+        which = join(Sql("id > ?", (after or "",)), readable(principal))
         infos = self._infos(
-            f"SELECT info FROM documents WHERE {which.text} ORDER BY id LIMIT ?",  # noqa: S608
+            f"SELECT info FROM documents WHERE {which.text} ORDER BY id LIMIT ?",
             (*which.values, limit + 1),
         )
         page = infos[:limit]
@@ -251,26 +258,26 @@ class PassageCatalogue:
         self, principal: Principal, source: str, where: Filter | None, limit: int
     ) -> list[Passage]:
         """As `PassageStore.read`."""
-        which = _join(
+        which = join(
             Sql(
                 "document IN (SELECT number FROM documents WHERE id = ?)",
                 (document_id(principal.tenant, source),),
             ),
-            _seen(principal, "passage"),
-            *_filtered(where),
+            seen(principal, "passage"),
+            *filtered(where),
         )
         return self._passages(which, "position", limit)
 
     def newest(self, principal: Principal, where: Filter | None, limit: int) -> list[Passage]:
         """As `PassageStore.newest`."""
-        which = _join(Sql("time IS NOT NULL"), _seen(principal, "passage"), *_filtered(where))
+        which = join(Sql("time IS NOT NULL"), seen(principal, "passage"), *filtered(where))
         return self._passages(which, "time DESC", limit)
 
     def get(self, principal: Principal, ids: Sequence[str]) -> list[Passage]:
         """As `PassageStore.get`."""
-        which = _join(
+        which = join(
             Sql("id IN (SELECT value FROM json_each(?))", (json.dumps([*ids]),)),
-            _seen(principal, "passage", "section", "document"),
+            seen(principal, "passage", "section", "document"),
         )
         return self._passages(which, "row", -1)
 
@@ -291,9 +298,9 @@ class PassageCatalogue:
     def visible(self, query: Query) -> Rows:
         """The rows that a search may find, in no order."""
         keys = seen_by(query.principal, query.level)
-        which = _join(Sql(f"p.key IN ({_marks(keys)})", tuple(keys)), *_narrowed(query))
+        which = join(Sql(f"p.key IN ({marks(keys)})", tuple(keys)), *narrowed(query))
         return self._numbers(
-            f"SELECT DISTINCT p.row FROM finders AS p WHERE {which.text}",  # noqa: S608
+            f"SELECT DISTINCT p.row FROM finders AS p WHERE {which.text}",
             which.values,
         )
 
@@ -313,11 +320,11 @@ class PassageCatalogue:
         ask = "SELECT key FROM finders WHERE row = ?"
         return [[key for (key,) in self._db.execute(ask, (row,))] for row in rows.tolist()]
 
-    def nearest(self, query: Query) -> tuple[Rows, Vector]:
+    def nearest(self, query: Query, vector: Vector) -> tuple[Rows, Vector]:
         """As `VectorIndex.search`, by comparing with every row that the search may find."""
-        which = _join(_among(seen_by(query.principal, query.level)), *_narrowed(query))
+        which = join(among(seen_by(query.principal, query.level)), *narrowed(query))
         found = self._db.execute(
-            f"SELECT row, vector FROM vectors AS p WHERE {which.text}",  # noqa: S608
+            f"SELECT row, vector FROM vectors AS p WHERE {which.text}",
             which.values,
         )
         rows, scores = np.empty(0, np.int64), np.empty(0, np.float32)
@@ -325,7 +332,7 @@ class PassageCatalogue:
             numbers, blobs = zip(*some, strict=True)
             matrix = np.frombuffer(b"".join(blobs), FLOATS).reshape(-1, self._dimension)
             rows = np.concatenate([rows, np.array(numbers, np.int64)])
-            scores = np.concatenate([scores, matrix @ query.vector])
+            scores = np.concatenate([scores, matrix @ vector])
             best = np.lexsort((rows, -scores))[: query.limit]
             rows, scores = rows[best], scores[best]
         return rows, scores
@@ -344,9 +351,9 @@ class PassageCatalogue:
             (there,) = self._one("SELECT count(*) FROM postings WHERE term = ?", (term,))
             rarity = math.log(1 + (self._count - there + 0.5) / (there + 0.5))
             weights[term] = weights.get(term, 0) + weight * rarity
-        which = _join(_seen(query.principal, query.level), *_narrowed(query))
+        which = join(seen(query.principal, query.level), *narrowed(query))
         return self._db.execute(
-            "SELECT p.row, sum(p.weight * (asked.value ->> 1)) AS score"  # noqa: S608
+            "SELECT p.row, sum(p.weight * (asked.value ->> 1)) AS score"
             " FROM json_each(?) AS asked CROSS JOIN postings AS p ON p.term = asked.value ->> 0"
             f" WHERE {which.text} GROUP BY p.row ORDER BY score DESC, p.row LIMIT ?",
             (json.dumps([*weights.items()]), *which.values, query.limit),
@@ -374,21 +381,13 @@ class PassageCatalogue:
         ]
 
     def passages_of(self, number: int) -> list[IndexedPassage]:
-        """The passages of a document, as they were put."""
+        """The passages of a document, as they were put, by position."""
         found = self._db.execute(
-            "SELECT passage, words, vector, levels FROM passages JOIN vectors USING (row)"
-            " WHERE document = ? ORDER BY row",
+            "SELECT passage, lead, vector, levels FROM passages JOIN vectors USING (row)"
+            " WHERE document = ? ORDER BY position, row",
             (number,),
         )
-        return [
-            IndexedPassage(
-                Passage.model_validate_json(passage),
-                words,
-                np.frombuffer(vector, FLOATS).astype(np.float32),
-                tuple(levels.split()),
-            )
-            for passage, words, vector, levels in found
-        ]
+        return [_indexed(*each) for each in found]
 
     def _numbers(self, sql: str, values: Sequence[Any]) -> Rows:
         return np.fromiter((row for (row,) in self._db.execute(sql, values)), np.int64)
@@ -397,13 +396,11 @@ class PassageCatalogue:
         return self._db.execute(sql, values).fetchone()
 
     def _infos(self, sql: str, values: Sequence[Any]) -> list[DocumentInfo]:
-        return [
-            DocumentInfo.model_validate_json(info) for (info,) in self._db.execute(sql, values)
-        ]
+        return [DocumentInfo.model_validate_json(info) for (info,) in self._db.execute(sql, values)]
 
     def _passages(self, which: Sql, order: str, limit: int) -> list[Passage]:
         found = self._db.execute(
-            f"SELECT passage FROM passages AS p WHERE {which.text} ORDER BY {order} LIMIT ?",  # noqa: S608
+            f"SELECT passage FROM passages AS p WHERE {which.text} ORDER BY {order} LIMIT ?",
             (*which.values, limit),
         )
         return [Passage.model_validate_json(passage) for (passage,) in found]
@@ -420,59 +417,13 @@ def _passage_line(row: int, document: int | None, indexed: IndexedPassage) -> tu
         passage.position,
         time,
         levels,
-        indexed.words,
+        indexed.lead,
         written(passage),
     )
 
 
-def _seen(principal: Principal, *levels: Level) -> Sql:
-    """Holds for the rows that the principal finds, where others say which rows to look at."""
-    keys = seen_by(principal, *levels)
-    # The plus sign: a row has few lines, which are looked up once, not once for each key.
-    return Sql(
-        "EXISTS (SELECT 1 FROM finders AS f WHERE f.row = p.row"  # noqa: S608 - only marks
-        f" AND +f.key IN ({_marks(keys)}))",
-        tuple(keys),
-    )
-
-
-def _among(keys: Sequence[str]) -> Sql:
-    """The same, where this says which rows to look at."""
-    return Sql(
-        f"p.row IN (SELECT f.row FROM finders AS f WHERE f.key IN ({_marks(keys)}))",  # noqa: S608
-        tuple(keys),
-    )
-
-
-def _narrowed(query: Query) -> Iterator[Sql]:
-    if query.sources:
-        names = json.dumps(
-            [document_id(query.principal.tenant, source) for source in query.sources]
-        )
-        yield Sql(
-            "p.row IN (SELECT row FROM passages WHERE document IN (SELECT number FROM documents"
-            " WHERE id IN (SELECT value FROM json_each(?))))",
-            (names,),
-        )
-    yield from _filtered(query.where)
-
-
-def _filtered(where: Filter | None) -> Iterator[Sql]:
-    if where is not None:
-        yield translate(SQL, where)
-
-
-def _readable(principal: Principal) -> Sql:
-    keys = seen_by(principal, "record")
-    return Sql(
-        f"number IN (SELECT document FROM readers WHERE key IN ({_marks(keys)}))",  # noqa: S608
-        tuple(keys),
-    )
-
-
-def _marks(values: Sequence[str]) -> str:
-    return ", ".join("?" * len(values))
-
-
-def _join(*parts: Sql) -> Sql:
-    return SQL.join(must=parts)
+def _indexed(passage: str, lead: str, vector: bytes, levels: str) -> IndexedPassage:
+    made = Passage.model_validate_json(passage)
+    as_what: Any = tuple(levels.split())
+    embedding = np.frombuffer(vector, FLOATS).astype(np.float32)
+    return IndexedPassage(made, lead + made.text, embedding, as_what)
