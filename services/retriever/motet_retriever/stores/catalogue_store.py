@@ -252,7 +252,8 @@ class CatalogueStore(PassageStore):
         missing = np.setdiff1d(known, there)
         for some in batches(len(missing)):
             rows = missing[some]
-            self._index.add(rows, self._catalogue.vectors(rows), self._catalogue.finders(rows))
+            to = [] if self._index.given_rows else self._catalogue.finders(rows)
+            self._index.add(rows, self._catalogue.vectors(rows), to)
 
     def _search(self, query: Query) -> dict[Branch, list[Found]]:
         found: dict[Branch, Sequence[tuple[int, float]]] = {}

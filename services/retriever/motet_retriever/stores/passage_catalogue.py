@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -346,17 +346,22 @@ class PassageCatalogue:
         if self._count is None:
             (self._count,) = self._one("SELECT count(*) FROM vectors")
         asked = self._words.embed_query(query.words or "")
-        weights: dict[int, float] = {}
+        weights: list[int | float] = []
         for term, weight in zip(asked.indices, asked.values, strict=True):
             (there,) = self._one("SELECT count(*) FROM postings WHERE term = ?", (term,))
             rarity = math.log(1 + (self._count - there + 0.5) / (there + 0.5))
-            weights[term] = weights.get(term, 0) + weight * rarity
+            weights += [term, weight * rarity]
+        if not weights:
+            return []
         which = join(seen(query.principal, query.level), *narrowed(query))
+        # Added up first, since a row that is looked at has many postings.
         return self._db.execute(
-            "SELECT p.row, sum(p.weight * (asked.value ->> 1)) AS score"
-            " FROM json_each(?) AS asked CROSS JOIN postings AS p ON p.term = asked.value ->> 0"
-            f" WHERE {which.text} GROUP BY p.row ORDER BY score DESC, p.row LIMIT ?",
-            (json.dumps([*weights.items()]), *which.values, query.limit),
+            f"WITH asked (term, weight) AS (VALUES {', '.join(['(?, ?)'] * len(asked.indices))}),"
+            " scored AS MATERIALIZED (SELECT row, sum(postings.weight * asked.weight) AS score"
+            " FROM asked CROSS JOIN postings USING (term) GROUP BY row)"
+            f" SELECT row, score FROM scored AS p WHERE {which.text}"
+            " ORDER BY score DESC, row LIMIT ?",
+            (*weights, *which.values, query.limit),
         ).fetchall()
 
     def stored(self, rows: Sequence[int]) -> dict[int, tuple[str, str]]:

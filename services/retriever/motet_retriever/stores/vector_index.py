@@ -56,7 +56,7 @@ class VectorIndex(ABC):
 
     @abstractmethod
     def add(self, rows: Rows, vectors: Vectors, to: Sequence[Sequence[str]]) -> None:
-        """Adds rows, each with who finds it, as `finders` writes that."""
+        """Adds rows, each with who finds it as `finders` writes that, unless it is `given_rows`."""
 
     @abstractmethod
     def remove(self, rows: Rows) -> None:
