@@ -57,6 +57,7 @@ class ChromaIndex(VectorIndex):
             raise not_installed("chroma", error) from None
         self._failures: tuple[type[Exception], ...] = (ChromaError, httpx.HTTPError)
         self._remote = url is not None
+        self._sessions: list[httpx.Client] = []
         # Motet's own environment is none of Chroma's; nothing is reported to anybody.
         options: dict[str, Any] = {"anonymized_telemetry": False, "_env_file": None}
         if url is None:
@@ -73,7 +74,7 @@ class ChromaIndex(VectorIndex):
                     embedding_function=None,
                 )
         except BaseException:
-            self._client.close()
+            self.close()
             raise
 
     def _connected(self, url: str, key: str | None, options: dict[str, Any]) -> Any:
@@ -96,8 +97,11 @@ class ChromaIndex(VectorIndex):
             )
         except ValueError as error:  # what Chroma makes of a server that does not answer
             raise _unavailable(error) from error
-        # Chroma waits for ever, and has no setting for it.
-        client._server._session.timeout = httpx.Timeout(CALL_WITHIN_S)  # noqa: SLF001
+        # Chroma waits for ever, has no setting for it, and does not close its connections.
+        for half in (client, client._admin_client):  # noqa: SLF001
+            self._sessions.append(half._server._session)  # noqa: SLF001
+        for session in self._sessions:
+            session.timeout = httpx.Timeout(CALL_WITHIN_S)
         return client
 
     @override
@@ -148,6 +152,8 @@ class ChromaIndex(VectorIndex):
     @override
     def close(self) -> None:
         self._client.close()
+        for session in self._sessions:
+            session.close()
 
     @contextmanager
     def _asking(self) -> Generator[None]:

@@ -9,6 +9,7 @@ Milvus Lite runs in the process, and listens at a free port of loopback, where i
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -64,6 +65,9 @@ class MilvusIndex(VectorIndex):
             raise not_installed("milvus", error) from None
         self._failures = MilvusException
         self._remote = url is not None
+        if url is None:
+            # That Milvus Lite has no timestamps, which `rows` can do without.
+            logging.getLogger("pymilvus.client.iterator.query_iterator").setLevel(logging.ERROR)
         self._file = str(path / "milvus.db")
         # Milvus takes letters, digits and underscores, and no digit first.
         self._name = re.sub(r"^(?=\d)|\W", "_", home.collection(collection), flags=re.ASCII)

@@ -118,7 +118,7 @@ class PassageCatalogue:
             self._db.close()
             raise
         self._last_row: int = last or 0
-        self._count: int | None = None
+        self._counts: dict[int | None, int] = {}
 
     def _prepare(self) -> None:
         for setting in (
@@ -142,7 +142,7 @@ class PassageCatalogue:
     def writing(self) -> Generator[None]:
         """A transaction: all that is written in it counts at once, or nothing."""
         self._db.execute("BEGIN IMMEDIATE")
-        self._count = None
+        self._counts.clear()
         try:
             yield
             self._db.execute("COMMIT")
@@ -343,13 +343,11 @@ class PassageCatalogue:
         The inverse document frequency of a term that n of N rows have is
         ln(1 + (N - n + 0.5) / (n + 0.5)), of all rows in the catalogue, as Qdrant's.
         """
-        if self._count is None:
-            (self._count,) = self._one("SELECT count(*) FROM vectors")
         asked = self._words.embed_query(query.words or "")
         weights: list[int | float] = []
         for term, weight in zip(asked.indices, asked.values, strict=True):
-            (there,) = self._one("SELECT count(*) FROM postings WHERE term = ?", (term,))
-            rarity = math.log(1 + (self._count - there + 0.5) / (there + 0.5))
+            there = self._having(term)
+            rarity = math.log(1 + (self._having(None) - there + 0.5) / (there + 0.5))
             weights += [term, weight * rarity]
         if not weights:
             return []
@@ -393,6 +391,17 @@ class PassageCatalogue:
             (number,),
         )
         return [_indexed(*each) for each in found]
+
+    def _having(self, term: int | None) -> int:
+        """How many rows have a term, or how many there are; remembered until the next change."""
+        count = self._counts.get(term)
+        if count is None:
+            if term is None:
+                (count,) = self._one("SELECT count(*) FROM passages")
+            else:
+                (count,) = self._one("SELECT count(*) FROM postings WHERE term = ?", (term,))
+            self._counts[term] = count
+        return count
 
     def _numbers(self, sql: str, values: Sequence[Any]) -> Rows:
         return np.fromiter((row for (row,) in self._db.execute(sql, values)), np.int64)
