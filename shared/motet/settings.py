@@ -79,7 +79,8 @@ class Settings(ServiceSettings):
     model_cache: bool = True
     """Whether answers of models are kept and reused for equal requests."""
     embedding_model: str = "local:bge-small-en-v1.5"
-    """The embedding model as `provider:name`, such as `openai:text-embedding-3-small`."""
+    """The embedding model as `provider:name`, such as `openai:text-embedding-3-small`. After a
+    change, what is stored is embedded anew: docs/how-to/change-the-embedding-model.md."""
 
     data_dir: Path = Path("~/.local/share/motet")
     """Folder of everything that must survive a restart: streams, stores, spans."""

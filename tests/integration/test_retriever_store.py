@@ -318,6 +318,8 @@ class PassageStoreContract(AccessContract, FilterContract):
         for name, each in put.items():
             same(found[name], *each)
         assert [*await exported(store, 3)] == [*await exported(store, 100)] == [*found]
+        listed, _ = await store.export(100, None, passages=False)
+        assert listed == [replace(each, passages=[]) for each in found.values()]
         with pytest.raises(ValueError, match="UUID"):
             await store.export(3, "nonsense")
 

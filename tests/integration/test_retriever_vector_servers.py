@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -20,11 +21,12 @@ import pytest
 from motet.errors import FaultError, SetupError
 from motet.messages import ANYBODY
 from motet.settings import Settings
-from motet_retriever.app import open_store
+from motet_retriever.app import collections_of
 from motet_retriever.settings import RetrieverSettings
 from motet_retriever.stores import chroma_index
 from motet_retriever.stores.catalogue_store import MakeIndex
 from motet_retriever.stores.chroma_index import ChromaIndex
+from motet_retriever.stores.collections import EmbeddingModel
 from motet_retriever.stores.milvus_index import MilvusIndex
 from motet_retriever.stores.port import PassageStore, Query
 from tests.integration.catalogue_processes import open_catalogue
@@ -35,11 +37,17 @@ from tests.integration.test_retriever_store import everything
 SCRIPTS = Path(sys.executable).parent
 
 
-class Embedder:
-    """As much of one as opening a store takes."""
-
-    name = "fake:m"
-    dimension = DIMENSION
+@asynccontextmanager
+async def chosen(own: RetrieverSettings, part: str = "") -> AsyncIterator[PassageStore]:
+    """The store that the settings mean."""
+    collections = await collections_of(own, Settings(), part)
+    model = EmbeddingModel("fake:m", DIMENSION)
+    try:
+        async with await collections.open(model) as store:
+            await collections.serve(model)
+            yield store
+    finally:
+        await collections.close()
 
 
 def free_port() -> int:
@@ -205,10 +213,12 @@ async def test_the_settings_choose_the_store(kind: Any, tmp_path: Path) -> None:
     pytest.importorskip({"faiss": "faiss", "chroma": "chromadb", "milvus": "pymilvus"}[kind])
     own = RetrieverSettings(store=kind, store_dir=tmp_path / "retriever")
     for part in ("", "-memory"):
-        async with await open_store(own, Settings(), cast("Any", Embedder()), part) as store:
+        async with chosen(own, part) as store:
             await store.put(*version("a", [f"apple{part}"]))
             assert await everything(store) == {"a": {f"apple{part}"}}
-    assert (tmp_path / "retriever-memory" / "catalogue.sqlite").exists()
+    assert [*(tmp_path / "retriever-memory").rglob("catalogue.sqlite")]
+    with pytest.raises(SetupError, match=r"set to qdrant"):
+        await collections_of(RetrieverSettings(store_dir=own.store_dir), Settings())
 
 
 async def test_a_folder_goes_from_one_engine_to_another(tmp_path: Path) -> None:
@@ -217,7 +227,7 @@ async def test_a_folder_goes_from_one_engine_to_another(tmp_path: Path) -> None:
     there: dict[str, set[str]] = {}
     for number, kind in enumerate(("faiss", "chroma", "faiss", "chroma")):
         own = RetrieverSettings(store=cast("Any", kind), store_dir=tmp_path)
-        async with await open_store(own, Settings(), cast("Any", Embedder())) as store:
+        async with chosen(own) as store:
             assert await everything(store) == there
             await store.delete(ANYBODY, ["s1"])
             there.pop("s1", None)
@@ -228,4 +238,4 @@ async def test_a_folder_goes_from_one_engine_to_another(tmp_path: Path) -> None:
 async def test_faiss_has_no_server(tmp_path: Path) -> None:
     own = RetrieverSettings(store="faiss", url="http://127.0.0.1:1", store_dir=tmp_path)
     with pytest.raises(SetupError, match="unset MOTET_RETRIEVER_URL"):
-        await open_store(own, Settings(), cast("Any", Embedder()))
+        await collections_of(own, Settings())

@@ -35,9 +35,9 @@ class RetrieverSettings(ServiceSettings):
     one of Qdrant's. None keeps all in a folder of the service's own."""
     api_key: SecretStr | None = None
     """Key of that server; None sends none. Over `http://` it travels in the clear."""
-    collection: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.-]{1,255}$")
-    """The server's name of the passages; None takes MOTET_NAMESPACE. In Chroma and Milvus it is
-    followed by an id of the catalogue."""
+    collection: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.-]{1,190}$")
+    """The server's alias of the passages; None takes MOTET_NAMESPACE. In Chroma and Milvus the names
+    of collections begin with it, and end with an id."""
     store_dir: Path | None = None
     """Folder of the embedded store; None takes `retriever` under MOTET_DATA_DIR. One process has it
     open."""

@@ -23,6 +23,7 @@ __all__ = [
     "embeddings",
     "execute_tool",
     "invoke_agent",
+    "migrate",
     "process",
     "receive",
     "rerank",
@@ -82,6 +83,11 @@ def embeddings(model: str) -> str:
 def retrieval(source: str) -> str:
     """Passages are looked up, CLIENT: `retrieval hybrid`, and below it `retrieval documents`."""
     return f"retrieval {source}"
+
+
+def migrate(collection: str) -> str:
+    """Stored documents are embedded anew, INTERNAL: `migrate documents`."""
+    return f"migrate {collection}"
 
 
 def rerank(model: str) -> str:
@@ -270,6 +276,8 @@ QUEUE_WAIT_S: Final = "motet.queue_wait_s"
 """Seconds from publishing to the start of this attempt."""
 PASSAGES: Final = "motet.passages"
 """How many passages were found."""
+DOCUMENTS: Final = "motet.documents"
+"""How many documents a migration embedded anew."""
 BRANCH: Final = "motet.branch"
 """`dense` or `sparse`, of a retrieval."""
 LEVEL: Final = "motet.retrieval.level"

@@ -218,12 +218,13 @@ class MemoryStore(PassageStore):
 
     @override
     async def export(
-        self, limit: int, after: str | None
+        self, limit: int, after: str | None, *, passages: bool = True
     ) -> tuple[list[StoredDocument], str | None]:
         keys = sorted(self.documents)
         first = 0 if after is None else int(after)
         last = first + limit
-        some = [StoredDocument(key[0], *self.documents[key]) for key in keys[first:last]]
+        there = ((key[0], *self.documents[key]) for key in keys[first:last])
+        some = [StoredDocument(by, info, parts if passages else []) for by, info, parts in there]
         return some, str(last) if last < len(keys) else None
 
     @override

@@ -34,6 +34,7 @@ def constants() -> dict[str, str]:
         (names.chat("gpt-4.1-mini"), "chat gpt-4.1-mini"),
         (names.embeddings("all-minilm-l6-v2"), "embeddings all-minilm-l6-v2"),
         (names.retrieval("documents"), "retrieval documents"),
+        (names.migrate("documents"), "migrate documents"),
         (names.submit(), "submit task"),
     ],
 )

@@ -29,7 +29,8 @@ from typing_extensions import override
 
 from motet.errors import SetupError
 from motet.messages import DocumentInfo, Filter, Passage, Principal
-from motet_retriever.stores.folder import StoreFolder
+from motet_retriever.stores.collections import FolderCollections
+from motet_retriever.stores.folder import CATALOGUE, StoreFolder
 from motet_retriever.stores.passage_catalogue import FORMAT, PassageCatalogue
 from motet_retriever.stores.port import (
     Branch,
@@ -45,7 +46,7 @@ from motet_retriever.stores.qdrant_payload import seen_by, sees
 from motet_retriever.stores.vector_index import Home, Rows, VectorIndex, batches
 from motet_retriever.worker import Worker
 
-__all__ = ["CatalogueStore", "MakeIndex"]
+__all__ = ["CatalogueStore", "MakeIndex", "catalogue_collections"]
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,19 @@ MOST = 10_000
 """Rows that an index is asked for at most; the catalogue has to compare with all for more."""
 REMEMBERED = 32
 """Principals whose visible rows are remembered at most, until the next change."""
+
+
+def catalogue_collections(path: Path, index: MakeIndex) -> FolderCollections:
+    """The collections in a folder, each in one of its own, with an index of its own.
+
+    Raises:
+        SetupError: The folder cannot be used.
+    """
+
+    async def opened(path: Path, model: str, dimension: int) -> PassageStore:
+        return await CatalogueStore.open(path, index, model=model, dimension=dimension)
+
+    return FolderCollections(path, opened, format=FORMAT, store=CATALOGUE)
 
 
 class CatalogueStore(PassageStore):
@@ -92,7 +106,7 @@ class CatalogueStore(PassageStore):
         self._visible: dict[tuple[str, ...], Rows] = {}
         self._closed = False
         made_by = {
-            "store": "catalogue",
+            "store": CATALOGUE,
             "format": FORMAT,
             "embedding_model": model,
             "dimension": dimension,
@@ -137,10 +151,10 @@ class CatalogueStore(PassageStore):
 
     @override
     async def export(
-        self, limit: int, after: str | None
+        self, limit: int, after: str | None, *, passages: bool = True
     ) -> tuple[list[StoredDocument], str | None]:
         cursor = None if after is None else str(UUID(after))
-        return await self._worker.run(self._export, limit, cursor)
+        return await self._worker.run(self._export, limit, cursor, passages)
 
     @override
     async def search(self, query: Query) -> Mapping[Branch, Sequence[Found]]:
@@ -219,10 +233,16 @@ class CatalogueStore(PassageStore):
         self._leave(np.concatenate(removed))
         return {source: document.passages for source, document in there.items()}
 
-    def _export(self, limit: int, after: str | None) -> tuple[list[StoredDocument], str | None]:
+    def _export(
+        self, limit: int, after: str | None, passages: bool
+    ) -> tuple[list[StoredDocument], str | None]:
         found = self._catalogue.documents(limit + 1, after)
         page = [
-            StoredDocument(each.tenant, each.info, self._catalogue.passages_of(each.number))
+            StoredDocument(
+                each.tenant,
+                each.info,
+                self._catalogue.passages_of(each.number) if passages else [],
+            )
             for _, each in found[:limit]
         ]
         return page, found[limit - 1][0] if len(found) > limit else None

@@ -216,14 +216,15 @@ class PassageStore(ABC):
 
     @abstractmethod
     async def export(
-        self, limit: int, after: str | None
+        self, limit: int, after: str | None, *, passages: bool = True
     ) -> tuple[list[StoredDocument], str | None]:
         """Up to `limit` documents of all tenants and labels, and the cursor after, as of `page`.
 
         Each is whole and in the version that counts, with vectors, words and levels as they were
         put, also where nothing but its failure is kept. The order is fixed: a document that is
-        there from the first page to the last is on one of them. For the machinery only: what it
-        gives is not for any principal.
+        there from the first page to the last is on one of them. Without `passages` the same comes
+        without them, so costs little. For the machinery only: what it gives is not for any
+        principal.
 
         Raises:
             ValueError: `after` is no cursor of this store.

@@ -34,6 +34,7 @@ from typing_extensions import override
 
 from motet.messages import DocumentInfo, Filter, Passage, Principal
 from motet_retriever.stores.bm25 import bm25
+from motet_retriever.stores.collections import FolderCollections
 from motet_retriever.stores.edge_cache import CachedDocument, EdgeCache
 from motet_retriever.stores.edge_search import Answer, EdgeSearch
 from motet_retriever.stores.edge_shard import FORMAT, open_shard
@@ -64,7 +65,7 @@ from motet_retriever.stores.qdrant_payload import (
 )
 from motet_retriever.worker import Worker
 
-__all__ = ["QdrantEdgeStore"]
+__all__ = ["QdrantEdgeStore", "edge_collections"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -112,6 +113,19 @@ class _Asked:
     def __init__(self, query: Query) -> None:
         self.query = query
         self.answer: Answer | None = None
+
+
+def edge_collections(path: Path) -> FolderCollections:
+    """The collections in a folder, each in one of its own.
+
+    Raises:
+        SetupError: The folder cannot be used.
+    """
+
+    async def opened(path: Path, model: str, dimension: int) -> PassageStore:
+        return await QdrantEdgeStore.open(path, model=model, dimension=dimension)
+
+    return FolderCollections(path, opened, format=FORMAT)
 
 
 class QdrantEdgeStore(PassageStore):
@@ -201,26 +215,26 @@ class QdrantEdgeStore(PassageStore):
 
     @override
     async def export(
-        self, limit: int, after: str | None
+        self, limit: int, after: str | None, *, passages: bool = True
     ) -> tuple[list[StoredDocument], str | None]:
         cursor = None if after is None else UUID(after)
         names, following = await self._step(self._names, limit, cursor)
-        documents = [await self._stored(name) for name in names]
+        documents = [await self._stored(name, passages) for name in names]
         return [each for each in documents if each is not None], following
 
-    async def _stored(self, name: str) -> StoredDocument | None:
+    async def _stored(self, name: str, passages: bool) -> StoredDocument | None:
         """A document, read in steps, anew if it changes between them; None if it is gone."""
         record = await self._step(self._record, name)
         while record is not None and record.document is not None:
             found: list[IndexedPassage] = []
             after: UUID | None = None
-            while True:
+            while passages:
                 some, following = await self._step(self._parts, record, after)
                 found += some
                 if following is None:
                     break
                 after = UUID(following)
-            now = await self._step(self._record, name)
+            now = await self._step(self._record, name) if passages else record
             if now == record:
                 found.sort(key=lambda each: each.passage.position)
                 return StoredDocument(record.tenant, record.document, found)

@@ -25,7 +25,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, cast
+from typing import Any, cast
 from uuid import UUID
 from weakref import WeakValueDictionary
 
@@ -33,7 +33,7 @@ import numpy as np
 from qdrant_client import AsyncQdrantClient, models
 from typing_extensions import override
 
-from motet.errors import FaultError, NotYetError, SetupError
+from motet.errors import FaultError
 from motet.messages import DocumentInfo, FaultType, Filter, Passage, Principal
 from motet_retriever.stores.bm25 import bm25
 from motet_retriever.stores.port import (
@@ -45,7 +45,7 @@ from motet_retriever.stores.port import (
     Query,
     StoredDocument,
 )
-from motet_retriever.stores.qdrant_calls import Collection, connect, reach
+from motet_retriever.stores.qdrant_calls import Close, Collection, connect, reach, reaching
 from motet_retriever.stores.qdrant_filters import translate
 from motet_retriever.stores.qdrant_payload import (
     INDEXED_PASSAGE,
@@ -77,10 +77,6 @@ FORSAKEN_AFTER_S = 600
 """Seconds after which a claim is taken for one of a process that died, when a store is opened."""
 
 
-class _Close(Protocol):
-    async def __call__(self) -> None: ...
-
-
 class QdrantServerStore(PassageStore):
     """Passages on a server."""
 
@@ -96,18 +92,8 @@ class QdrantServerStore(PassageStore):
                 dimension, or for something else.
         """
         client = connect(url, api_key)
-        try:
+        async with reaching(url, collection, client.close):
             return await cls.over(client, collection, model, dimension, close=client.close)
-        except FaultError as error:
-            await client.close()
-            raise (NotYetError if error.fault.retryable else SetupError)(
-                f"The collection {collection!r} at {url} cannot be used. {error.fault.message} "
-                "Start a Qdrant server, set MOTET_RETRIEVER_URL and MOTET_RETRIEVER_API_KEY to one "
-                "that runs, or leave the URL out for the embedded store."
-            ) from None
-        except BaseException:
-            await client.close()
-            raise
 
     @classmethod
     async def over(
@@ -117,7 +103,7 @@ class QdrantServerStore(PassageStore):
         model: str,
         dimension: int,
         *,
-        close: _Close | None = None,
+        close: Close | None = None,
     ) -> QdrantServerStore:
         """The store over a client, which `close` closes."""
         there = Collection(client, collection)
@@ -127,7 +113,7 @@ class QdrantServerStore(PassageStore):
         await store._sweep()
         return store
 
-    def __init__(self, collection: Collection, dimension: int, close: _Close | None = None) -> None:
+    def __init__(self, collection: Collection, dimension: int, close: Close | None = None) -> None:
         """Use `open`."""
         self._ask = collection.ask
         self._client = collection.client
@@ -268,9 +254,12 @@ class QdrantServerStore(PassageStore):
 
     @override
     async def export(
-        self, limit: int, after: str | None
+        self, limit: int, after: str | None, *, passages: bool = True
     ) -> tuple[list[StoredDocument], str | None]:
         records, following = await self._records.all(limit, None if after is None else UUID(after))
+        if not passages:
+            found = ((each.tenant, each.document) for each in records)
+            return [StoredDocument(by, each, []) for by, each in found if each], following
         documents = [await self._stored(record) for record in records]
         return [each for each in documents if each is not None], following
 
