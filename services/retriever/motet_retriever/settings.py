@@ -36,8 +36,8 @@ class RetrieverSettings(ServiceSettings):
     api_key: SecretStr | None = None
     """Key of that server; None sends none. Over `http://` it travels in the clear."""
     collection: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.-]{1,190}$")
-    """The server's alias of the passages; None takes MOTET_NAMESPACE. In Chroma and Milvus the names
-    of collections begin with it, and end with an id."""
+    """The server's alias of the passages; None takes MOTET_NAMESPACE. In Chroma and Milvus names of
+    collections begin with it, and end with an id."""
     store_dir: Path | None = None
     """Folder of the embedded store; None takes `retriever` under MOTET_DATA_DIR. One process has it
     open."""
