@@ -1,7 +1,7 @@
 """Passages in a catalogue of one's own, and beside it an index of vectors: FAISS, Chroma or Milvus.
 
 The catalogue, an SQLite database in a folder, is the truth, and the index only says which of its
-rows are nearest. Why one catalogue for three engines: docs/decisions/0015-one-catalogue.md.
+rows are nearest. Why one catalogue for three engines: docs/decisions/0016-one-catalogue.md.
 
 Invariants:
 
@@ -27,7 +27,7 @@ from uuid import UUID
 import numpy as np
 from typing_extensions import override
 
-from motet.errors import SetupError
+from motet.errors import FaultError, NotYetError, SetupError
 from motet.messages import DocumentInfo, Filter, Passage, Principal
 from motet_retriever.stores.collections import FolderCollections
 from motet_retriever.stores.folder import CATALOGUE, StoreFolder
@@ -88,6 +88,7 @@ class CatalogueStore(PassageStore):
         Raises:
             SetupError: The folder is open in another process, cannot be written, is damaged, or
                 holds a store of another kind, or embeddings of another model or dimension.
+            NotYetError: The index's server does not answer.
         """
         worker = Worker("passage-store")
         try:
@@ -116,10 +117,17 @@ class CatalogueStore(PassageStore):
             self._catalogue = _opened(path / "catalogue.sqlite", dimension)
             try:
                 self._index = index(path, Home(self._catalogue.id, model, dimension))
-                self._compare()
+                try:
+                    self._compare()
+                except BaseException:
+                    self._index.close()
+                    raise
             except BaseException:
                 self._catalogue.close()
                 raise
+        except FaultError as error:
+            self._folder.release()
+            raise NotYetError(error.fault.message) from error
         except BaseException:
             self._folder.release()
             raise
