@@ -6,7 +6,8 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 from faststream import Context
 from faststream.annotations import ContextRepo
@@ -26,6 +27,9 @@ from motet_retriever.skills import declare
 from motet_retriever.stores.collections import Collections
 from motet_retriever.strategies.retrieval import Resources
 
+if TYPE_CHECKING:
+    from motet_retriever.stores.catalogue_store import MakeIndex
+
 __all__ = ["agent", "chat_of", "collections_of"]
 
 log = logging.getLogger(__name__)
@@ -43,15 +47,42 @@ async def collections_of(own: RetrieverSettings, settings: Settings, part: str =
     Raises:
         SetupError: It cannot be used; the sentence says what to do.
     """
+    path = own.store_path(settings)
+    path = path.with_name(path.name + part)
+    name = (own.collection or settings.namespace) + part
+    if own.store != "qdrant":
+        from motet_retriever.stores.catalogue_store import catalogue_collections
+
+        return catalogue_collections(path, _index(own, name))
     if own.url is None:
         from motet_retriever.stores.qdrant_edge import edge_collections
 
-        path = own.store_path(settings)
-        return edge_collections(path.with_name(path.name + part))
+        return edge_collections(path)
     from motet_retriever.stores.qdrant_collections import QdrantCollections
 
-    name = (own.collection or settings.namespace) + part
     return await QdrantCollections.at(own.url, api_key=own.key(), name=name)
+
+
+def _index(own: RetrieverSettings, collection: str) -> MakeIndex:
+    """What opens the index that the settings mean."""
+    match own.store:
+        case "chroma":
+            from motet_retriever.stores.chroma_index import ChromaIndex
+
+            return partial(ChromaIndex, url=own.url, key=own.key(), collection=collection)
+        case "milvus":
+            from motet_retriever.stores.milvus_index import MilvusIndex
+
+            return partial(MilvusIndex, url=own.url, key=own.key(), collection=collection)
+        case _:
+            from motet_retriever.stores.faiss_index import FaissIndex
+
+            if own.url is not None:
+                raise SetupError(
+                    "MOTET_RETRIEVER_STORE=faiss works in the process and has no server: unset "
+                    "MOTET_RETRIEVER_URL, or name the store of that server."
+                )
+            return FaissIndex
 
 
 def chat_of(own: RetrieverSettings, settings: Settings) -> ChatModel | None:

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from motet_retriever.stores.folder import StoreFolder
+from motet_retriever.stores.folder import QDRANT, StoreFolder
 from motet_retriever.stores.port import PassageStore
 
 __all__ = ["Collections", "EmbeddingModel", "FolderCollections", "Mark", "State"]
@@ -101,23 +101,26 @@ class Collections(ABC):
 class FolderCollections(Collections):
     """Folders within one that a process has to itself; `store.json` in it says which serves."""
 
-    def __init__(self, path: Path, opened: Open, *, format: int) -> None:
+    def __init__(self, path: Path, opened: Open, *, format: int, store: str = QDRANT) -> None:
         """Claims the folder, which is made if need be. Blocks for a moment.
 
         Args:
             path: The folder.
             opened: Opens the store in one of its folders.
             format: The version of what is in the folder.
+            store: What kind of store is in it.
 
         Raises:
             SetupError: The folder cannot be written or read, another process has it, or it is of
-                another version.
+                another version or kind of store.
         """
         self._open = opened
-        self._format = format
+        self._made: dict[str, str | int] = {"format": format}
+        if store != QDRANT:
+            self._made["store"] = store
         self._folder = StoreFolder(path)
         try:
-            there = self._folder.read(format)
+            there = self._folder.read(format, store)
         except BaseException:
             self._folder.release()
             raise
@@ -136,7 +139,7 @@ class FolderCollections(Collections):
     @override
     async def serve(self, model: EmbeddingModel) -> None:
         made_by = {"embedding_model": model.name, "dimension": model.dimension}
-        await asyncio.to_thread(self._folder.write, {"format": self._format, **made_by})
+        await asyncio.to_thread(self._folder.write, {**self._made, **made_by})
         self._serving = model
 
     @override

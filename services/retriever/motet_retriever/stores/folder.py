@@ -18,7 +18,13 @@ from filelock import FileLock, Timeout
 
 from motet.errors import SetupError
 
-__all__ = ["StoreFolder"]
+__all__ = ["CATALOGUE", "QDRANT", "StoreFolder"]
+
+QDRANT = "qdrant"
+"""The store of a folder that does not say."""
+CATALOGUE = "catalogue"
+KINDS = {QDRANT: "qdrant", CATALOGUE: "faiss, chroma or milvus"}
+"""The settings that work with a folder, by what it says of its store."""
 
 
 class StoreFolder:
@@ -73,11 +79,11 @@ class StoreFolder:
         finally:
             os.close(folder)
 
-    def read(self, format: int) -> dict[str, str | int] | None:
+    def read(self, format: int, store: str = QDRANT) -> dict[str, str | int] | None:
         """What was written; None if nothing was.
 
         Raises:
-            SetupError: It is damaged, or of another format.
+            SetupError: It is damaged, or of another kind of store or format.
         """
         if not self._file.exists():
             return None
@@ -88,6 +94,13 @@ class StoreFolder:
                 f"{self._file} is damaged ({error}). Restore it, or remove the folder {self.path} "
                 "and ingest the documents again."
             ) from None
+        kind = str(there.get("store", QDRANT))
+        if kind != store:
+            raise SetupError(
+                f"{self.path} holds a passage store made with MOTET_RETRIEVER_STORE="
+                f"{KINDS.get(kind, kind)}, and this process is set to {KINDS[store]}. Set it back, "
+                "or set MOTET_RETRIEVER_STORE_DIR to a new folder and ingest the documents again."
+            )
         if there.get("format") != format:
             raise SetupError(
                 f"The passage store {self.path} has format {there.get('format')!r}, and this "
@@ -97,7 +110,7 @@ class StoreFolder:
         return there
 
     def _check(self, made_by: Mapping[str, str | int]) -> None:
-        there = self.read(int(made_by["format"]))
+        there = self.read(int(made_by["format"]), str(made_by.get("store", QDRANT)))
         if there is None:
             self.write(made_by)
             return
