@@ -1,10 +1,10 @@
-"""The embedded passage store at its size: search, recall, opening, ingestion and memory.
+"""The embedded passage stores at their size: search, recall, opening, ingestion and memory.
 
 A process stores the passages, then another opens the folder and searches, so that memory is that of
 a retriever that serves. Each search asks both branches for 50 passages, on behalf of somebody who
-sees most of them by label; embedding the question is not part of it. Searches come `AT_ONCE` at a
+sees most of them by label; embedding the question is not part of it. Searches come `--at-once` at a
 time, each client asking anew as soon as it has its answer; then the same with a filter by a custom
-field, which one passage in 500 meets.
+field, which one passage in 500 meets. `--store` names another store than Qdrant's.
 
 Embeddings are random, around random centres, unless `--data` names a folder with BEIR's
 `corpus.jsonl`: then they are the local model's, of windows of its texts, as many as there are.
@@ -23,7 +23,9 @@ import multiprocessing
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -33,8 +35,10 @@ import numpy as np
 from motet.messages import Condition, DocumentInfo, Passage, Principal, now
 from motet.models import embedder as embedder_of
 from motet.settings import Settings, load_settings
-from motet_retriever.stores.port import IndexedPassage, Query
-from motet_retriever.stores.qdrant_edge import QdrantEdgeStore
+from motet_retriever.app import collections_of
+from motet_retriever.settings import RetrieverSettings
+from motet_retriever.stores.collections import EmbeddingModel
+from motet_retriever.stores.port import IndexedPassage, PassageStore, Query
 
 __all__ = ["run"]
 
@@ -44,7 +48,6 @@ A_DOCUMENT = 8
 WORDS = 80
 """Words of a passage."""
 CANDIDATES = 50
-AT_ONCE = 8
 PARTS = 500
 """Values of the custom field of documents that filters look at."""
 EMBEDDED = 256
@@ -126,7 +129,18 @@ def _documents(
         yield info, passages
 
 
-def _store(folder: str, count: int, data: str | None) -> None:
+@asynccontextmanager
+async def _open(folder: Path, kind: Any, dimension: int) -> AsyncGenerator[PassageStore]:
+    own = RetrieverSettings(store=kind, store_dir=folder / "store")
+    collections = await collections_of(own, Settings())
+    try:
+        async with await collections.open(EmbeddingModel("benchmark", dimension)) as store:
+            yield store
+    finally:
+        await collections.close()
+
+
+def _store(folder: str, kind: str, count: int, data: str | None) -> None:
     """Stores the passages; a process of its own."""
 
     async def store() -> None:
@@ -136,9 +150,7 @@ def _store(folder: str, count: int, data: str | None) -> None:
         np.save(Path(folder) / "vectors.npy", vectors)
         documents = list(_documents(texts, vectors))
         began = time.perf_counter()
-        async with await QdrantEdgeStore.open(
-            Path(folder) / "store", model="benchmark", dimension=vectors.shape[1]
-        ) as opened:
+        async with _open(Path(folder), kind, vectors.shape[1]) as opened:
             for info, passages in documents:
                 await opened.put(OWNER, info, passages)
             await opened.flush()
@@ -153,16 +165,16 @@ def _store(folder: str, count: int, data: str | None) -> None:
     asyncio.run(store())
 
 
-async def _measure(folder: Path, searches: int, data: Path | None) -> dict[str, Any]:
+async def _measure(
+    folder: Path, kind: str, searches: int, at_once: int, data: Path | None
+) -> dict[str, Any]:
     stored = json.loads((folder / "stored.json").read_text())
     vectors = np.load(folder / "vectors.npy", mmap_mode="r")
     texts = _texts(data, stored["passages"])
     rng = np.random.default_rng(3)
     before_mb = _resident_mb()
     began = time.perf_counter()
-    async with await QdrantEdgeStore.open(
-        folder / "store", model="benchmark", dimension=vectors.shape[1]
-    ) as store:
+    async with _open(folder, kind, vectors.shape[1]) as store:
         open_s = time.perf_counter() - began
 
         def question(**options: Any) -> Query:
@@ -172,12 +184,20 @@ async def _measure(folder: Path, searches: int, data: Path | None) -> dict[str, 
             vector /= np.linalg.norm(vector)
             return Query(CANDIDATES, OWNER, vector=vector, words=" ".join(words), **options)
 
-        times = await _search(store, [question() for _ in range(searches)])
+        times = await _search(store, [question() for _ in range(searches)], at_once)
         within = [
             Condition(field="fields.part", op="eq", value=f"part {rng.integers(PARTS)}")
             for _ in range(searches)
         ]
-        filtered = await _search(store, [question(where=each) for each in within])
+        filtered = await _search(store, [question(where=each) for each in within], at_once)
+        used_ms = {
+            "vector": await _used_ms(
+                store, [replace(question(), words=None) for _ in range(COMPARED)]
+            ),
+            "words": await _used_ms(
+                store, [replace(question(), vector=None) for _ in range(COMPARED)]
+            ),
+        }
         recalls: list[float] = []
         for _ in range(COMPARED):
             asked = question()
@@ -190,24 +210,30 @@ async def _measure(folder: Path, searches: int, data: Path | None) -> dict[str, 
             after - before for after, before in zip(_resident_mb(), before_mb, strict=True)
         )
     return {
+        "store": kind,
         "passages": stored["passages"],
-        "search_ms": _spread(times),
-        "filtered_ms": _spread(filtered),
+        "search_ms": _spread(times, at_once),
+        "filtered_ms": _spread(filtered, at_once),
+        "processor_ms": used_ms,
         "recall": statistics.fmean(recalls),
         "open_s": open_s,
         "ingestion_ratio": 1 + stored["storing_ms"] / stored["embedding_ms"],
         "storing_ms": stored["storing_ms"],
         "memory_mb": own_mb,
         "mapped_mb": files_mb,
+        "disk_mb": sum(
+            each.stat().st_size for each in (folder / "store").rglob("*") if each.is_file()
+        )
+        / 1e6,
     }
 
 
-def _spread(times: Sequence[float]) -> dict[str, Any]:
+def _spread(times: Sequence[float], at_once: int) -> dict[str, Any]:
     p95 = statistics.quantiles(times, n=20)[-1]
-    return {"p50": statistics.median(times), "p95": p95, "at_once": AT_ONCE}
+    return {"p50": statistics.median(times), "p95": p95, "at_once": at_once}
 
 
-async def _search(store: QdrantEdgeStore, questions: Sequence[Query]) -> list[float]:
+async def _search(store: PassageStore, questions: Sequence[Query], at_once: int) -> list[float]:
     """Milliseconds that each took, after some that warm up."""
     waiting = iter(questions)
     times: list[float] = []
@@ -218,8 +244,17 @@ async def _search(store: QdrantEdgeStore, questions: Sequence[Query]) -> list[fl
             await store.search(each)
             times.append(1000 * (time.perf_counter() - began))
 
-    await asyncio.gather(*(client() for _ in range(AT_ONCE)))
+    await asyncio.gather(*(client() for _ in range(at_once)))
     return times[len(times) // 10 :]
+
+
+async def _used_ms(store: PassageStore, questions: Sequence[Query]) -> float:
+    """Milliseconds of processor time that one took: what else the machine does is not in it."""
+    await store.search(questions[0])
+    began = time.process_time()
+    for each in questions:
+        await store.search(each)
+    return 1000 * (time.process_time() - began) / len(questions)
 
 
 def _resident_mb() -> tuple[float, float]:
@@ -234,13 +269,18 @@ def run(arguments: list[str], *, data: Path | None) -> dict[str, Any]:
     parser = argparse.ArgumentParser(prog="python -m benchmarks passages", description=__doc__)
     parser.add_argument("--passages", type=int, default=100_000)
     parser.add_argument("--searches", type=int, default=1000)
+    parser.add_argument("--store", default="qdrant", help="a value of MOTET_RETRIEVER_STORE")
+    parser.add_argument("--at-once", type=int, default=8)
     chosen = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         process = multiprocessing.get_context("spawn").Process(
-            target=_store, args=(folder, chosen.passages, None if data is None else str(data))
+            target=_store,
+            args=(folder, chosen.store, chosen.passages, None if data is None else str(data)),
         )
         process.start()
         process.join()
         if process.exitcode:
             raise SystemExit(process.exitcode)
-        return asyncio.run(_measure(Path(folder), chosen.searches, data))
+        return asyncio.run(
+            _measure(Path(folder), chosen.store, chosen.searches, chosen.at_once, data)
+        )

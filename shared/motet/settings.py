@@ -74,12 +74,16 @@ class Settings(ServiceSettings):
     """Base URL of an OpenAI-style server, such as `http://127.0.0.1:8000/v1` for vLLM."""
     model_fallbacks: str = ""
     """Models to try when `model` fails, `provider:name` separated by commas."""
+    model_tools: bool | None = None
+    """Whether the models call tools, which the strategy `deep` needs. None takes providers' models
+    for ones that do, and `local:` ones, of a server of your own, for ones that do not."""
     model_timeout_s: float = Field(default=120, gt=0)
     """Seconds that one request to a model may take."""
     model_cache: bool = True
     """Whether answers of models are kept and reused for equal requests."""
     embedding_model: str = "local:bge-small-en-v1.5"
-    """The embedding model as `provider:name`, such as `openai:text-embedding-3-small`."""
+    """The embedding model as `provider:name`, such as `openai:text-embedding-3-small`. After a
+    change, what is stored is embedded anew: docs/how-to/change-the-embedding-model.md."""
 
     data_dir: Path = Path("~/.local/share/motet")
     """Folder of everything that must survive a restart: streams, stores, spans."""

@@ -9,6 +9,8 @@ import sys
 import pytest
 
 HEAVY = {
+    "chromadb",
+    "faiss",
     "faster_whisper",
     "google",
     "grpc",
@@ -17,11 +19,13 @@ HEAVY = {
     "langchain_core",
     "langgraph",
     "langsmith",
+    "milvus_lite",
     "neo4j",
     "numpy",
     "onnxruntime",
     "openai",
     "pint",
+    "pymilvus",
     "qdrant_client",
     "qdrant_edge",
     "rich",

@@ -35,10 +35,16 @@ class WireServer:
         self.version = "1.20.0"
         self._local = QdrantClient(":memory:")
         self._turn = threading.Lock()
+        self._of_all: dict[str, Route] = {
+            "GET /aliases": lambda *_: self._local.get_aliases(),
+            "GET /collections": lambda *_: self._local.get_collections(),
+            "POST /collections/aliases": self._change_aliases,
+        }
         self._routes: dict[str, Route] = {
             "GET exists": lambda name, _: {"exists": self._local.collection_exists(name)},
             "GET": lambda name, _: self._local.get_collection(name),
             "PUT": self._create,
+            "DELETE": lambda name, _: self._local.delete_collection(name),
             "PUT index": lambda _, body: models.CreateFieldIndex(**body) and _DONE,
             "PUT points": self._upsert,
             "POST points": self._retrieve,
@@ -85,11 +91,16 @@ class WireServer:
             if self.failures:
                 return self.failures.pop(0), "told to fail"
             name, _, rest = path.removeprefix("/collections/").partition("/")
-            route = self._routes[f"{method} {rest}".strip()]
+            whole = f"{method} {path}"
+            route = self._of_all.get(whole) or self._routes[f"{method} {rest}".strip()]
             try:
                 return 200, route(name, body)
             except ValueError as error:
                 return (404 if "not found" in str(error) else 409), str(error)
+
+    def _change_aliases(self, _: str, body: dict[str, Any]) -> bool:
+        wanted = models.ChangeAliasesOperation(**body)
+        return self._local.update_collection_aliases(wanted.actions)
 
     def _create(self, name: str, body: dict[str, Any]) -> bool:
         wanted = models.CreateCollection(**body)
@@ -157,7 +168,7 @@ class _Handler(BaseHTTPRequestHandler):
             answer = {"status": {"error": result}, "time": 0.0}
         self._send(json.dumps(to_jsonable_python(answer)).encode())
 
-    do_POST = do_PUT = do_GET  # noqa: N815 - the names that the base class looks for
+    do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815 - the names that the base class looks for
 
     def _send(self, data: bytes) -> None:
         self.send_header("content-length", str(len(data)))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,6 +99,26 @@ def test_a_task_is_submitted_watched_and_its_result_read(motet: CommandLine) -> 
     assert "one thing" in motet("result", "mine").stdout
     assert motet.json("cancel", "mine") == {"task": "mine", "cancelled": False}
     assert motet.json("result", "mine")["state"] == "succeeded"
+
+
+def test_a_strategy_that_does_not_exist_is_refused_before_anything_is_sent(
+    motet: CommandLine,
+) -> None:
+    for option in ("--retrieval", "--strategy"):
+        refused = motet("submit", "one thing", option, "guess")
+        assert refused.returncode == 2
+        assert f"{option[2:]}: Input should be" in refused.stderr
+    record = motet.json("submit", "one thing", "--retrieval", "multi_hop", "--id", "asked")
+    assert record == {"id": "asked"}
+    assert motet.json("result", "asked")["task"]["retrieval"] == "multi_hop"
+
+
+def test_the_page_on_deep_tasks_submits_one(motet: CommandLine) -> None:
+    page = Path(__file__).parents[2] / "docs" / "explanation" / "deep-tasks.md"
+    (block,) = re.findall(r"```sh\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    _, *words = shlex.split(block)
+    (task,) = motet(*words).stdout.split()
+    assert motet.json("result", task)["task"]["strategy"] == "deep"
 
 
 def test_the_trace_of_a_task_is_one_tree(motet: CommandLine) -> None:

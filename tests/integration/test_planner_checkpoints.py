@@ -13,6 +13,7 @@ from pathlib import Path, PurePath
 
 import ormsgpack
 import pytest
+from langchain_core.messages import AIMessage
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.conformance import checkpointer_test, validate
 from langgraph.types import Send
@@ -22,6 +23,7 @@ from motet.errors import FaultError
 from motet.testing import TestMesh
 from motet_planner import checkpoints
 from motet_planner.checkpoints import KeyValueCheckpointer
+from motet_planner.deep.agent import MESSAGES
 
 
 @pytest.fixture
@@ -134,20 +136,47 @@ def _writing(mark: Path) -> list[tuple[str, bytes]]:
     ]
 
 
+@pytest.mark.parametrize("types", [(), MESSAGES], ids=["plan", "deep"])
 @pytest.mark.parametrize("number", range(12))
 async def test_a_forged_checkpoint_makes_nothing_and_calls_nothing(
-    bucket: Bucket, tmp_path: Path, number: int
+    bucket: Bucket, tmp_path: Path, number: int, types: tuple[type, ...]
 ) -> None:
     mark = tmp_path / "mark"
     kind, value = _writing(mark)[number]
     await bucket.put("task._.1f.state", _forged(kind, value))
-    saver = KeyValueCheckpointer(bucket)
+    saver = KeyValueCheckpointer(bucket, types)
 
     with pytest.raises(FaultError, match="which no planner writes") as refused:
         await saver.aget_tuple({"configurable": {"thread_id": "task"}})
 
     assert not refused.value.fault.retryable
     assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    "types, values",
+    [
+        ((), {"content": "x"}),  # no message is ever in a plan's state
+        (MESSAGES, {"content": 7}),
+        (MESSAGES, {"content": ormsgpack.Ext(5, _object(0, "os", "system", ":"))}),
+    ],
+)
+async def test_a_message_is_read_where_there_may_be_one_and_as_nothing_else(
+    bucket: Bucket, types: tuple[type, ...], values: dict[str, object]
+) -> None:
+    said = AIMessage("x", tool_calls=[{"name": "now", "args": {"city": "Ely"}, "id": "c"}])
+    deep = KeyValueCheckpointer(bucket, MESSAGES)
+    await _put(deep, "kept", [said])
+    kept = await deep.aget_tuple({"configurable": {"thread_id": "kept"}})
+    assert kept is not None
+    assert kept.checkpoint["channel_values"]["text"] == [said]
+
+    forged = _object(5, "langchain_core.messages.ai", "AIMessage", values, "model_validate_json")
+    await bucket.put("task._.1f.state", _forged("msgpack", forged))
+    with pytest.raises(FaultError, match="which no planner writes"):
+        await KeyValueCheckpointer(bucket, types).aget_tuple(
+            {"configurable": {"thread_id": "task"}}
+        )
 
 
 async def test_what_comes_next_is_kept(bucket: Bucket) -> None:

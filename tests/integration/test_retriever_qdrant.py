@@ -20,7 +20,7 @@ from qdrant_client import AsyncQdrantClient, models
 
 from motet.errors import FaultError, SetupError
 from motet.messages import ANYBODY
-from motet_retriever.stores import qdrant_records, qdrant_server
+from motet_retriever.stores import qdrant_records, qdrant_writer
 from motet_retriever.stores.port import PassageStore, Query
 from motet_retriever.stores.qdrant_calls import Collection
 from motet_retriever.stores.qdrant_records import TERMS, Records
@@ -244,7 +244,7 @@ async def test_killed_within_a_delete(
         await doomed(client, calls).delete(ANYBODY, ["a"])
     there = await store.find(ANYBODY, ["a"])
     assert await texts(store, "apple") == ({"apple"} if there else set())
-    monkeypatch.setattr(qdrant_server, "FORSAKEN_AFTER_S", -1)
+    monkeypatch.setattr(qdrant_writer, "FORSAKEN_AFTER_S", -1)
     opened = await replica(client)
     assert await opened.find(ANYBODY, ["a"]) == there
     assert await points(client) == (4 if there else 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from importlib import import_module
 from typing import Annotated, Any
 
 from faststream import Context
@@ -15,6 +16,7 @@ from motet.bus import Bucket, Bus, Registry
 from motet.errors import FaultError
 from motet.messages import Answer, Task
 from motet.models import ChatModel, chat_model
+from motet.models.chat import cannot_act
 from motet.settings import Settings, load_settings
 from motet_planner.catalogue import catalogue_of
 from motet_planner.checkpoints import KeyValueCheckpointer
@@ -79,11 +81,22 @@ async def run_task(
     graph: Annotated[Graph, Context()],
     checkpointer: Annotated[KeyValueCheckpointer, Context()],
     planner_settings: Annotated[PlannerSettings, Context()],
+    settings: Annotated[Settings, Context()],
 ) -> Answer:
-    """Does a task, or goes on with it where another attempt stopped."""
-    run = Run(call=call, model=model, settings=planner_settings)
+    """Does a task, or goes on with it where another attempt stopped.
+
+    Raises:
+        FaultError: Why there is no answer; `model_failed` when the strategy `deep` is asked for and
+            the model does not call tools.
+    """
+    if task.strategy == "deep" and not model.calls_tools:
+        raise FaultError(cannot_act(model.name or model.provider))
+    run = Run(call=call, model=model, settings=planner_settings, retrieval=task.retrieval)
     try:
-        answer = await carry_out(task, run, graph)
+        if task.strategy == "deep":
+            answer = await _deep(task, run, call, settings)
+        else:
+            answer = await carry_out(task, run, graph)
     except FaultError as error:
         if not error.fault.retryable:
             await checkpointer.adelete_thread(call.task)
@@ -92,3 +105,25 @@ async def run_task(
     # answer is stored, the next attempt gives the same one.
     await checkpointer.finish(call.task)
     return answer
+
+
+async def _deep(task: Task, run: Run, call: Call, settings: Settings) -> Answer:
+    """Does a task by the strategy `deep`, whose libraries are loaded when they are first needed."""
+    # Loading takes seconds, which others of this process should not wait.
+    await asyncio.to_thread(import_module, "motet_planner.deep.agent")
+    from motet_planner.deep.agent import carry_out as carry_out_deep
+    from motet_planner.deep.agent import checkpointer_of
+    from motet_planner.deep.files import Files
+
+    def kept_s() -> float:
+        """Until the task's record is gone at the latest."""
+        return max(0.0, call.time_left_s() or settings.task_deadline_s) + settings.tasks_max_age_s
+
+    files = Files(
+        call.bucket("files"),
+        call.blobs,
+        principal=call.principal,
+        task=call.task,
+        ttl_s=kept_s,
+    )
+    return await carry_out_deep(task, run, files, checkpointer_of(call.bucket("checkpoints")))

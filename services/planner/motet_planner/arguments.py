@@ -55,6 +55,8 @@ async def arguments_of(
         request: dict[str, Any] = {field: await _query(step["what"], known, run)}
         if "limit" in skill.schema["properties"]:
             request["limit"] = run.settings.passages
+        if (strategy := step.get("strategy")) in skill.strategies:
+            request["strategy"] = strategy
     else:
         request = await run.ask(
             "arguments",

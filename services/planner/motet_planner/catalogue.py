@@ -44,6 +44,15 @@ class Skill:
         return {"expression", "variables"} <= set(self.card.input_schema.get("properties", {}))
 
     @property
+    def strategies(self) -> tuple[str, ...]:
+        """The ways to search that its input lets one choose from, for a skill that searches."""
+        field = self.card.input_schema.get("properties", {}).get("strategy", {})
+        if not self.gives_passages:
+            return ()
+        kinds = [field, *field.get("anyOf", ())]
+        return tuple(str(each) for kind in kinds for each in kind.get("enum", ()))
+
+    @property
     def summary(self) -> str:
         """The first sentence of its description."""
         first = re.split(r"(?<=[.!?])\s", self.card.description.strip(), maxsplit=1)[0]

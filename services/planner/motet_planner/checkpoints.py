@@ -1,6 +1,6 @@
 """Checkpoints: LangGraph's state of a task, kept in a key-value bucket.
 
-Keys, each part made safe for a bucket by `_safe`:
+Keys, each part made safe for a bucket by `as_token`:
 
     <thread>.<namespace>.<checkpoint>.state              the checkpoint, its metadata and parent
     <thread>.<namespace>.<checkpoint>.write.<task>.<n>   what one node of the next round has given
@@ -41,7 +41,7 @@ from motet.errors import FaultError
 from motet.messages import FaultType
 from motet_planner.serializer import CheckpointSerializer
 
-__all__ = ["KeyValueCheckpointer", "KeyValues", "Stored"]
+__all__ = ["KeyValueCheckpointer", "KeyValues", "Stored", "as_token"]
 
 PART_BYTES = 512 * 1024
 """Size of a piece: with its key and headers well under NATS' usual 1 MiB a message."""
@@ -98,7 +98,7 @@ class _Place(NamedTuple):
     @property
     def prefix(self) -> str:
         """Of the keys of everything at this place; without a checkpoint, of its namespace."""
-        return ".".join(_safe(part) for part in (self if self.checkpoint else self[:2]))
+        return ".".join(as_token(part) for part in (self if self.checkpoint else self[:2]))
 
     def config(self, checkpoint: str | None = None) -> RunnableConfig:
         return {
@@ -113,8 +113,9 @@ class _Place(NamedTuple):
 class KeyValueCheckpointer(BaseCheckpointSaver[str]):
     """A LangGraph checkpointer on a bucket. Only its asynchronous methods exist."""
 
-    def __init__(self, bucket: KeyValues) -> None:
-        super().__init__(serde=CheckpointSerializer())
+    def __init__(self, bucket: KeyValues, types: Iterable[type[Any]] = ()) -> None:
+        """Keeps states in `bucket`; `types` are those that values may have beside plain ones."""
+        super().__init__(serde=CheckpointSerializer(types))
         self._bucket = bucket
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
@@ -144,7 +145,7 @@ class KeyValueCheckpointer(BaseCheckpointSaver[str]):
         wanted: Mapping[str, Any] = (
             config["configurable"] if config and "configurable" in config else {}
         )
-        prefix = _safe(str(wanted["thread_id"])) if "thread_id" in wanted else ""
+        prefix = as_token(str(wanted["thread_id"])) if "thread_id" in wanted else ""
         found = _whole(await self._bucket.items(prefix))
         bound = get_checkpoint_id(before) if before else None
         places = sorted(_states(found), key=lambda each: each.checkpoint, reverse=True)
@@ -195,13 +196,13 @@ class KeyValueCheckpointer(BaseCheckpointSaver[str]):
         for place_in_writes, (channel, value) in enumerate(writes):
             index = WRITES_IDX_MAP.get(channel, place_in_writes)
             record = [task_id, index, channel, task_path, *self.serde.dumps_typed(value)]
-            key = f"{place.prefix}.write.{_safe(task_id)}.{index}"
+            key = f"{place.prefix}.write.{as_token(task_id)}.{index}"
             stores.append(self._store(key, ormsgpack.packb(record), once=index >= 0))
         await asyncio.gather(*stores)
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Removes everything of a thread."""
-        await self._bucket.purge(_safe(thread_id))
+        await self._bucket.purge(as_token(thread_id))
 
     async def finish(self, thread_id: str) -> None:
         """Removes all but the newest checkpoint of each namespace, and that after `KEPT_S`."""
@@ -220,7 +221,7 @@ class KeyValueCheckpointer(BaseCheckpointSaver[str]):
 
     async def _keep_newest(self, thread: str, ttl_s: float | None) -> None:
         """Writes what is kept anew, and drops what is older: two requests, however much it is."""
-        items = await self._bucket.items(_safe(thread))
+        items = await self._bucket.items(as_token(thread))
         newest: dict[str, str] = {}
         for place in _states(item.key for item in items):
             newest[place.namespace] = max(place.checkpoint, newest.get(place.namespace, ""))
@@ -231,7 +232,7 @@ class KeyValueCheckpointer(BaseCheckpointSaver[str]):
             if item.key.startswith(kept)
         ]
         if written:
-            await self._bucket.purge(_safe(thread), before=written[0] or 0)
+            await self._bucket.purge(as_token(thread), before=written[0] or 0)
 
     async def _store(self, key: str, value: bytes, *, once: bool = False) -> None:
         parts = [value[at : at + PART_BYTES] for at in range(0, len(value), PART_BYTES)]
@@ -292,13 +293,13 @@ def _whole(items: Iterable[Stored]) -> dict[str, bytes]:
 def _states(found: Iterable[str]) -> list[_Place]:
     """The checkpoints among keys."""
     return [
-        _Place(*(_text(part) for part in key.split(".")[:3]))
+        _Place(*(_of_token(part) for part in key.split(".")[:3]))
         for key in found
         if key.endswith(".state") and key.count(".") == 3
     ]
 
 
-def _safe(text: str) -> str:
+def as_token(text: str) -> str:
     """A text as one token of a key: itself where it is safe, else in Base64; `_` when empty."""
     if not text:
         return "_"
@@ -307,8 +308,8 @@ def _safe(text: str) -> str:
     return "=" + urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _text(part: str) -> str:
-    """The inverse of `_safe`."""
+def _of_token(part: str) -> str:
+    """The inverse of `as_token`."""
     if part == "_":
         return ""
     if not part.startswith("="):

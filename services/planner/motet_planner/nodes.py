@@ -24,6 +24,7 @@ from motet_planner.composing import findings_of, shown_output
 from motet_planner.connecting import connection, tells_paths
 from motet_planner.cues import speaks_of_several
 from motet_planner.hearing import spoken_goal
+from motet_planner.looking import choose, require, spending_of
 from motet_planner.planning import make_plan, revise_plan
 from motet_planner.reading import read as read_passages
 from motet_planner.run import Run
@@ -34,8 +35,10 @@ __all__ = [
     "check",
     "compose",
     "listen",
+    "passages_of",
     "plan",
     "prepare",
+    "raise_if_ending",
     "read",
     "ready",
     "review",
@@ -65,12 +68,14 @@ async def plan(state: PlanState, runtime: Runtime[Run]) -> Change:
     run, goal = runtime.context, state["goal"]
     run.call.check()
     await run.call.state(TaskState.PLANNING)
+    require(run.retrieval, run.catalogue)
     revision = state["revision"] + 1
     earlier = state["steps"]
     if revision == 1:
         steps = await make_plan(goal, run)
     else:
         steps = await revise_plan(goal, earlier, state["outcomes"], run, revision)
+    choose(steps, goal, run.catalogue, run.call.cards(), run.retrieval)
     if steps or revision == 1:
         await run.call.publish(
             PlanMade(
@@ -82,6 +87,7 @@ async def plan(state: PlanState, runtime: Runtime[Run]) -> Change:
                         skill=step["skill"],
                         purpose=step["what"],
                         needs=tuple(step["needs"]),
+                        strategy=step.get("strategy"),
                     )
                     for step in steps
                 ),
@@ -126,7 +132,7 @@ async def _prepared(step: StepData, state: PlanState, run: Run) -> tuple[str, Ou
         known = known_of(step, state["steps"], outcomes)
         request = await arguments_of(step, skill, state["goal"], known, run)
     except FaultError as error:
-        _raise_if_ending(error, run)
+        raise_if_ending(error, run)
         return step["id"], _failed(error.fault)
     return step["id"], Outcome(status="prepared", input=request)
 
@@ -136,11 +142,14 @@ async def run_step(state: StepRun, runtime: Runtime[Run]) -> Change:
     run, step = runtime.context, state["step"]
     skill = run.catalogue.find(step["skill"])
     try:
-        output = await run.call.delegate(step["skill"], state["input"], step=step["id"])
+        share = spending_of(state["input"], run.call.budget)
+        output = await run.call.delegate(
+            step["skill"], state["input"], step=step["id"], budget=share
+        )
     except FaultError as error:
-        _raise_if_ending(error, run)
+        raise_if_ending(error, run)
         return Change(outcomes={step["id"]: {**_failed(error.fault), "input": state["input"]}})
-    passages = _passages(output)
+    passages = passages_of(output)
     outcome = Outcome(status="ran", input=state["input"])
     if passages is None:
         computed = skill is not None and skill.computes
@@ -154,7 +163,7 @@ async def run_step(state: StepRun, runtime: Runtime[Run]) -> Change:
     return Change(outcomes={step["id"]: outcome}, passages={each["id"]: each for each in passages})
 
 
-def _passages(output: Any) -> list[PassageData] | None:
+def passages_of(output: Any) -> list[PassageData] | None:
     """The passages of an output; None when it is something else."""
     passages = output.get("passages") if isinstance(output, Mapping) else None
     if not isinstance(passages, list):
@@ -261,7 +270,7 @@ def _failed(fault: Fault) -> Outcome:
     )
 
 
-def _raise_if_ending(error: FaultError, run: Run) -> None:
+def raise_if_ending(error: FaultError, run: Run) -> None:
     """Ends the task on a fault of its own; the fault of a step is the plan's to deal with."""
     if error.fault.type in _ENDING:
         raise error

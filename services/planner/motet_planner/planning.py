@@ -16,6 +16,7 @@ from motet.errors import FaultError
 from motet.messages import FaultType
 from motet_planner.catalogue import Catalogue
 from motet_planner.cues import TO_COMPUTE, asks_to_compute, has_pronoun
+from motet_planner.looking import UNDECIDED, offered, shown
 from motet_planner.pruning import without_needless
 from motet_planner.run import Run
 from motet_planner.state import Outcome, StepData
@@ -28,9 +29,14 @@ _LONGEST_AIM = 300
 """Characters of a goal that a formula is written for."""
 
 
-def plan_schema(catalogue: Catalogue, most: int, known: int = 0) -> dict[str, Any]:
-    """The form of a plan: steps that name living skills and earlier steps."""
-    step = {
+def plan_schema(
+    catalogue: Catalogue, most: int, known: int = 0, strategies: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The form of a plan: steps that name living skills and earlier steps.
+
+    With `strategies`, a step may also say by which of them it searches.
+    """
+    step: dict[str, Any] = {
         "type": "object",
         "properties": {
             "skill": {"type": "string", "enum": list(catalogue)},
@@ -44,6 +50,8 @@ def plan_schema(catalogue: Catalogue, most: int, known: int = 0) -> dict[str, An
         "required": ["skill", "what", "needs"],
         "additionalProperties": False,
     }
+    if strategies:
+        step["properties"]["strategy"] = {"type": "string", "enum": [*strategies, UNDECIDED]}
     return {
         "type": "object",
         "properties": {"steps": {"type": "array", "items": step, "maxItems": most}},
@@ -52,20 +60,32 @@ def plan_schema(catalogue: Catalogue, most: int, known: int = 0) -> dict[str, An
     }
 
 
+async def _proposed(goal: str, run: Run, known: int, steps: str) -> list[dict[str, Any]]:
+    """The steps that the model proposes.
+
+    A local model is not told of strategies: its prompt stays as short as it is, and the cues of
+    `looking` decide.
+    """
+    catalogue, most = run.catalogue, run.settings.max_steps
+    local = run.model.provider == "local"
+    proposal = await run.ask(
+        "plan",
+        plan_schema(catalogue, most, known, () if local else offered(catalogue)),
+        max_tokens=_PLAN_TOKENS,
+        skills=catalogue.shown() + ("" if local else shown(catalogue)),
+        goal=goal + (TO_COMPUTE if asks_to_compute(goal) else ""),
+        steps=steps,
+    )
+    proposed: list[dict[str, Any]] = proposal["steps"]
+    return proposed
+
+
 async def make_plan(goal: str, run: Run) -> list[StepData]:
     """The first plan; empty for a goal that needs no skill."""
     catalogue, most = run.catalogue, run.settings.max_steps
     if not catalogue:
         return []
-    proposal = await run.ask(
-        "plan",
-        plan_schema(catalogue, most),
-        max_tokens=_PLAN_TOKENS,
-        skills=catalogue.shown(),
-        goal=goal + (TO_COMPUTE if asks_to_compute(goal) else ""),
-        steps="",
-    )
-    proposed = proposal["steps"]
+    proposed = await _proposed(goal, run, 0, "")
     steps = repaired(proposed, catalogue, revision=1, most=most)
     evidence = catalogue.evidence
     if not steps and evidence is not None and (proposed or _asks_for_facts(goal)):
@@ -134,18 +154,16 @@ async def revise_plan(
     catalogue, most = run.catalogue, run.settings.max_steps
     if not catalogue:
         return []
-    proposal = await run.ask(
-        "plan",
-        plan_schema(catalogue, most, len(steps)),
-        max_tokens=_PLAN_TOKENS,
-        skills=catalogue.shown(),
-        goal=goal + (TO_COMPUTE if asks_to_compute(goal) else ""),
-        steps="".join(
+    proposed = await _proposed(
+        goal,
+        run,
+        len(steps),
+        "".join(
             f"\n{number}. {_status(step, outcomes.get(step['id'], {}))}"
             for number, step in enumerate(steps, start=1)
         ),
     )
-    return repaired(proposal["steps"], catalogue, revision=revision, most=most, earlier=steps)
+    return repaired(proposed, catalogue, revision=revision, most=most, earlier=steps)
 
 
 def _status(step: StepData, outcome: Outcome) -> str:
@@ -189,6 +207,8 @@ def repaired(
             break
         ids[number] = seen[key] = f"{prefix}{len(kept) + 1}"
         data = StepData(id=ids[number], skill=skill.name, what=what, needs=[], revision=revision)
+        if step.get("strategy") in skill.strategies:
+            data["strategy"] = step["strategy"]
         needs: list[int] = list(step.get("needs", ()))
         # A step that needs itself was counted from 2.
         kept.append((data, [need - (number in needs) for need in needs]))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from motet.messages import AgentCard, Event, TaskState
+from motet.messages import AgentCard, Budget, Event, TaskState
 
 __all__ = ["Delegation", "Model"]
 
@@ -19,6 +19,20 @@ class Model(Protocol):
     @property
     def provider(self) -> str:
         """Who runs it; `local` for the model of the embedded mesh."""
+        ...
+
+    @property
+    def calls_tools(self) -> bool:
+        """Whether `act` can be asked of it."""
+        ...
+
+    @property
+    def window(self) -> int | None:
+        """Tokens that it reads at most; None where that is not known."""
+        ...
+
+    async def act(self, messages: Any, tools: Sequence[dict[str, Any]], *, max_tokens: int) -> Any:
+        """Its next message as LangChain's, which may call tools."""
         ...
 
     async def text(
@@ -51,6 +65,11 @@ class Delegation(Protocol):
         """Id of the task."""
         ...
 
+    @property
+    def budget(self) -> Budget:
+        """What may still be spent."""
+        ...
+
     def check(self) -> None:
         """Raises a `FaultError` when the task must not go on."""
 
@@ -63,9 +82,14 @@ class Delegation(Protocol):
         ...
 
     async def delegate(
-        self, skill: str, request: Mapping[str, Any], *, step: str
+        self,
+        skill: str,
+        request: Mapping[str, Any],
+        *,
+        step: str,
+        budget: Budget | None = None,
     ) -> dict[str, Any]:
-        """Has an agent do something; raises a `FaultError` when it fails."""
+        """Has an agent do something, within a share of the budget; raises a `FaultError`."""
         ...
 
     async def publish(self, event: Event) -> None:

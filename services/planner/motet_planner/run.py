@@ -23,6 +23,8 @@ class Run:
     call: Delegation
     model: Model
     settings: PlannerSettings
+    retrieval: str | None = None
+    """The strategy that all searches of the task take; None leaves it to the planner."""
 
     @property
     def catalogue(self) -> Catalogue:

@@ -41,6 +41,8 @@ class StepData(TypedDict):
     needs: list[str]
     """Ids of steps whose results it takes."""
     revision: int
+    strategy: NotRequired[str]
+    """How a search looks; left out where whoever searches decides."""
 
 
 class Quote(TypedDict):

@@ -10,7 +10,8 @@ one heading, its title, by those below that. Neighbours under the same heading a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from itertools import groupby
 from uuid import UUID, uuid5
 
@@ -20,7 +21,7 @@ from motet.messages import Passage
 from motet_retriever.documents import PreparedDocument, context
 from motet_retriever.stores.port import IndexedPassage, Level, Vector
 
-__all__ = ["indexed"]
+__all__ = ["embedded_anew", "indexed"]
 
 PARENTS = UUID("c1a8e5d2-3b0f-4f6e-9a57-0f4f6c2d7b19")
 """Namespace of the ids of sections and documents, which are made from their first passage's."""
@@ -52,6 +53,35 @@ def indexed(
         *map(IndexedPassage, passages, words, vectors, map(tuple, levels)),
         *parents,
     ]
+
+
+async def embedded_anew(
+    entries: Sequence[IndexedPassage], embed: Callable[[Sequence[str]], Awaitable[Vector]]
+) -> list[IndexedPassage]:
+    """A document's entries with the vectors of another model, as `indexed` would give them.
+
+    Raises:
+        FaultError: From `embed`.
+    """
+    parts = [each for each in entries if "passage" in each.levels]
+    wholes = [each for each in entries if "passage" not in each.levels]
+    within = [[place for place, each in enumerate(parts) if _has(whole, each)] for whole in wholes]
+    alone = [whole for whole, places in zip(wholes, within, strict=True) if not places]
+    if not parts and not alone:
+        return []
+    vectors = await embed([each.words for each in (*parts, *alone)])
+    rest = iter(vectors[len(parts) :])
+    means = [_mean(vectors[places]) if places else next(rest) for places in within]
+    return [
+        replace(each, vector=vector)
+        for each, vector in zip((*parts, *wholes), (*vectors[: len(parts)], *means), strict=True)
+    ]
+
+
+def _has(whole: IndexedPassage, part: IndexedPassage) -> bool:
+    """Whether a section or a document has a passage."""
+    outer, inner = whole.passage, part.passage
+    return inner.position >= outer.position and inner.end <= outer.end
 
 
 def _sections(passages: Sequence[Passage]) -> list[tuple[int, int]]:

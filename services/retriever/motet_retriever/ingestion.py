@@ -20,8 +20,10 @@ Invariants:
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from copy import copy
 from typing import Protocol
 
 import numpy as np
@@ -61,8 +63,8 @@ GRAPH_CHARACTERS = 20_000
 """How much the knowledge graph takes of a document, and of a passage."""
 
 CONNECTED = "+graph.2"
-"""Ends the fingerprint of a document that the knowledge graph was told of. Another one hands each
-document over when it is next ingested: of the first, the graph kept no tenants apart."""
+"""Begins what ends the fingerprint of a document that the knowledge graph was told of. Another one
+hands each document over when it is next ingested: of the first, the graph kept no tenants apart."""
 
 GROUP = 128
 """Passages that are embedded together, where that many are waiting."""
@@ -104,6 +106,12 @@ class Ingestion:
         self._parsing = Parsing(bounds)
         self._worker = Worker("ingestion")
 
+    def over(self, store: PassageStore, embedder: Embedder) -> Ingestion:
+        """The same into another store; both end with one `close`."""
+        other = copy(self)
+        other._store, other._embedder = store, embedder  # noqa: SLF001  # of this class
+        return other
+
     async def close(self) -> None:
         """Ends its thread and its processes."""
         await self._worker.close()
@@ -133,7 +141,7 @@ class Ingestion:
             FaultError: From the embedding model, the object store, or `check`.
         """
         known = await self._store.find(principal, [each.source for each in documents])
-        run = _Run(principal, known, graph)
+        run = _Run(principal, known, graph, self._embedder.name)
         for document in documents:
             check()
             if run.is_waiting(document.source):  # the earlier one of the same source comes first
@@ -224,9 +232,15 @@ class _Run:
     """One request under way."""
 
     def __init__(
-        self, principal: Principal, known: dict[str, DocumentInfo], graph: Graph | None
+        self,
+        principal: Principal,
+        known: dict[str, DocumentInfo],
+        graph: Graph | None,
+        model: str,
     ) -> None:
         self.principal = principal
+        # Of another embedding model the graph must be told again: it has vectors of its own.
+        self._connected = f"{CONNECTED}.{hashlib.sha256(model.encode()).hexdigest()[:8]}"
         self.known = known
         self._graph = graph
         self._too_large: set[int] = set()
@@ -248,10 +262,9 @@ class _Run:
 
     def is_current(self, known: DocumentInfo, version: str) -> bool:
         """Whether a version is stored, and in the graph where there is one."""
-        wanted = version + CONNECTED
-        return known.failure is None and (
-            known.fingerprint == wanted or (self._graph is None and known.fingerprint == version)
-        )
+        there, _, connected = known.fingerprint.partition("+")
+        told = self._graph is None or f"+{connected}" == self._connected
+        return known.failure is None and there == version and told
 
     async def connected(
         self, waiting: list[tuple[int, PreparedDocument]]
@@ -286,7 +299,7 @@ class _Run:
                 raise
             reason = f"{what}: {error.fault.message}"
             return [(place, prepared.refused(reason)) for place, prepared in waiting]
-        return [(place, prepared.versioned(CONNECTED)) for place, prepared in waiting]
+        return [(place, prepared.versioned(self._connected)) for place, prepared in waiting]
 
     def _note(self, place: int) -> str | None:
         """What is to be said of a document that is stored without a failure."""

@@ -25,19 +25,22 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from opentelemetry.trace import Span, SpanKind
 
 from motet.errors import FaultError
 from motet.messages import Passage, SearchRequest, SearchResult, Strategy
+from motet.models import Embedder
 from motet.telemetry import names
 from motet_retriever.expansion import with_context
 from motet_retriever.fusion import Candidate
 from motet_retriever.reasons import reason
 from motet_retriever.reranking import ENDING, Rereading
 from motet_retriever.selection import age_days, capped, decayed, diversified
+from motet_retriever.stores.port import PassageStore
 from motet_retriever.strategies import FOLLOWING, STRATEGIES
 from motet_retriever.strategies.connected import WITHOUT
 from motet_retriever.strategies.retrieval import DATA_SOURCE, Caller, Resources, Retrieval
@@ -86,6 +89,13 @@ class Search:
         self._strategy: Strategy = strategy
         self._rereading = rereading or Rereading()
         self._expand_characters = expand_characters
+
+    def over(self, store: PassageStore, embedder: Embedder) -> Search:
+        """The same in another store."""
+        other = copy(self)
+        own = replace(self._shared, store=store, embedder=embedder)
+        other._shared = own  # noqa: SLF001  # of this class
+        return other
 
     async def search(self, request: SearchRequest, caller: Caller) -> SearchResult:
         """The passages that answer `request`, best first.

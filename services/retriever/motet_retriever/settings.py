@@ -26,13 +26,18 @@ class RetrieverSettings(ServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="MOTET_RETRIEVER_")
 
+    store: Literal["qdrant", "faiss", "chroma", "milvus"] = "qdrant"
+    """What finds passages: `qdrant`, or `faiss`, `chroma` or `milvus` beside a catalogue in the
+    folder, for one retriever only. Each of these three needs an extra of its name:
+    `pip install 'motet-retriever[faiss]'`."""
     url: str | None = Field(default=None, pattern=r"^https?://[^/\s]+")
-    """Address of a Qdrant server, such as `http://qdrant:6333`, which several retrievers may share;
-    None keeps passages in a folder of the service's own."""
+    """Address of a server of that store, such as `http://qdrant:6333`; several retrievers may share
+    one of Qdrant's. None keeps all in a folder of the service's own."""
     api_key: SecretStr | None = None
     """Key of that server; None sends none. Over `http://` it travels in the clear."""
-    collection: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.-]{1,255}$")
-    """The server's name of the passages; None takes MOTET_NAMESPACE."""
+    collection: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.-]{1,190}$")
+    """The server's alias of the passages; None takes MOTET_NAMESPACE. In Chroma and Milvus names of
+    collections begin with it, and end with an id."""
     store_dir: Path | None = None
     """Folder of the embedded store; None takes `retriever` under MOTET_DATA_DIR. One process has it
     open."""
@@ -111,7 +116,7 @@ class RetrieverSettings(ServiceSettings):
         return self.store_dir or settings.data_dir / "retriever"
 
     def key(self) -> str | None:
-        """The key of the Qdrant server."""
+        """The key of the store's server."""
         return None if self.api_key is None else self.api_key.get_secret_value()
 
     def cutting(self) -> Chunking:

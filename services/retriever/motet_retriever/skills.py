@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from typing import Annotated
 
-from faststream import Context
+from faststream import Context, Depends
 
 from motet.agent import Agent, Call
 from motet.errors import FaultError
@@ -30,8 +31,10 @@ from motet.messages import (
 )
 from motet_retriever import neighbours
 from motet_retriever.catalogue import delete_documents, list_documents
+from motet_retriever.fusion import Fusion
 from motet_retriever.ingestion import Ingestion
 from motet_retriever.memory import Memories, Summarise
+from motet_retriever.migration import Index, Indexes
 from motet_retriever.search import Search
 from motet_retriever.stores.port import HiddenError, PassageStore
 
@@ -58,6 +61,40 @@ SEARCH_EXAMPLES = (
 )
 
 
+# What a skill works with: one store and the model of its vectors, for as long as the call is.
+
+
+async def _documents(
+    indexes: Annotated[Indexes, Context("documents")],
+) -> AsyncGenerator[Index]:
+    async with indexes.taken() as index:
+        yield index
+
+
+async def _memories(
+    indexes: Annotated[Indexes, Context("memories")],
+    fusion: Annotated[Fusion, Context()],
+) -> AsyncGenerator[Memories]:
+    async with indexes.taken() as index:
+        yield Memories(index.store, index.embedder, fusion)
+
+
+def _store(index: Annotated[Index, Depends(_documents)]) -> PassageStore:
+    return index.store
+
+
+def _searching(
+    index: Annotated[Index, Depends(_documents)], search: Annotated[Search, Context()]
+) -> Search:
+    return search.over(index.store, index.embedder)
+
+
+def _ingestion(
+    index: Annotated[Index, Depends(_documents)], ingestion: Annotated[Ingestion, Context()]
+) -> Ingestion:
+    return ingestion.over(index.store, index.embedder)
+
+
 def declare(agent: Agent) -> None:
     """Declares the skills on `agent`; its lifespan opens what they need."""
     _declare_documents(agent)
@@ -68,7 +105,7 @@ def _declare_documents(agent: Agent) -> None:
 
     @agent.skill("search", SEARCH, examples=SEARCH_EXAMPLES, typical_s=0.1)
     async def search(
-        request: SearchRequest, call: Call, searching: Annotated[Search, Context("search")]
+        request: SearchRequest, call: Call, searching: Annotated[Search, Depends(_searching)]
     ) -> SearchResult:
         return await searching.search(request, call)
 
@@ -79,7 +116,7 @@ def _declare_documents(agent: Agent) -> None:
         concurrency=4,
     )
     async def ingest(
-        request: IngestRequest, call: Call, ingestion: Annotated[Ingestion, Context()]
+        request: IngestRequest, call: Call, ingestion: Annotated[Ingestion, Depends(_ingestion)]
     ) -> IngestResult:
         total = len(request.documents)
 
@@ -99,7 +136,7 @@ def _declare_documents(agent: Agent) -> None:
         "documents", "Lists the documents that are findable or have failed.", plannable=False
     )
     async def documents(
-        request: DocumentsRequest, call: Call, store: Annotated[PassageStore, Context()]
+        request: DocumentsRequest, call: Call, store: Annotated[PassageStore, Depends(_store)]
     ) -> DocumentsResult:
         return await list_documents(store, call.principal, request)
 
@@ -110,7 +147,7 @@ def _declare_documents(agent: Agent) -> None:
         side_effects=True,
     )
     async def delete(
-        request: DeleteRequest, call: Call, store: Annotated[PassageStore, Context()]
+        request: DeleteRequest, call: Call, store: Annotated[PassageStore, Depends(_store)]
     ) -> DeleteResult:
         await neighbours.forget(call, request.sources)
         return await delete_documents(store, call.principal, request)
@@ -119,7 +156,7 @@ def _declare_documents(agent: Agent) -> None:
 def _declare_memory(agent: Agent) -> None:
     @agent.skill("remember", "Keeps something for later tasks.", plannable=False)
     async def remember(
-        request: RememberRequest, call: Call, memories: Annotated[Memories, Context()]
+        request: RememberRequest, call: Call, memories: Annotated[Memories, Depends(_memories)]
     ) -> RememberResult:
         try:
             return await memories.remember(call.principal, request, call.idempotency_key)
@@ -132,7 +169,7 @@ def _declare_memory(agent: Agent) -> None:
 
     @agent.skill("recall", "Finds what was remembered.", plannable=False)
     async def recall(
-        request: RecallRequest, call: Call, memories: Annotated[Memories, Context()]
+        request: RecallRequest, call: Call, memories: Annotated[Memories, Depends(_memories)]
     ) -> RecallResult:
         return await memories.recall(call.principal, request)
 
@@ -140,7 +177,9 @@ def _declare_memory(agent: Agent) -> None:
         "forget", "Removes what was remembered, for good.", plannable=False, side_effects=True
     )
     async def forget(
-        request: ForgetMemoriesRequest, call: Call, memories: Annotated[Memories, Context()]
+        request: ForgetMemoriesRequest,
+        call: Call,
+        memories: Annotated[Memories, Depends(_memories)],
     ) -> ForgetMemoriesResult:
         return await memories.forget(call.principal, request)
 
@@ -152,7 +191,7 @@ def _declare_memory(agent: Agent) -> None:
     async def conversation(
         request: ConversationRequest,
         call: Call,
-        memories: Annotated[Memories, Context()],
+        memories: Annotated[Memories, Depends(_memories)],
         summarise: Annotated[Summarise | None, Context()],
     ) -> ConversationResult:
         return await memories.conversation(call.principal, request, summarise)

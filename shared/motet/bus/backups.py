@@ -89,6 +89,7 @@ LATER = (
     "tasks",
     "approvals",
     "budgets",
+    "files",
     "blobs",
 )
 """What is brought up to date after the queues, in this order."""

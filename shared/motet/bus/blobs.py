@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
 from functools import partial
 from typing import BinaryIO
 
@@ -21,14 +24,17 @@ from nats.js.object_store import ObjectStore
 from motet.bus import connection
 from motet.bus.connection import Bus
 from motet.bus.pages import pages
+from motet.bus.topology import Header
 from motet.errors import FaultError
-from motet.messages import BlobRef, FaultType
+from motet.messages import BlobRef, FaultType, new_id
 
 __all__ = ["IN_MEMORY_BYTES", "Blobs"]
 
 IN_MEMORY_BYTES = 64 << 20
 """Bytes of a blob that is read into memory, unless its reader allows for more: four times the
 largest document."""
+_PIECE_BYTES = 128 * 1024
+"""Of a message; as large as the client library's own."""
 
 
 class Blobs:
@@ -64,6 +70,49 @@ class Blobs:
             media_type=media_type,
             filename=filename,
         )
+
+    async def keep(self, name: str, data: bytes, *, ttl_s: float | None = None) -> BlobRef:
+        """Stores `data` under a name that was never used, for so many seconds, or for good.
+
+        All of it is gone after that, what the store says of it too.
+
+        Raises:
+            FaultError: `unavailable` when the store does not take it.
+        """
+        topology, nuid = self._bus.topology, new_id()
+        age = {} if ttl_s is None else {Header.TTL: f"{max(1, round(ttl_s))}s"}
+        pieces = range(0, len(data), _PIECE_BYTES)
+        for number, at in enumerate(pieces):
+            # A piece whose acknowledgement was lost is sent again, and must not be there twice.
+            headers = {**age, Header.MESSAGE_ID: f"blob.{nuid}.{number}"}
+            await self._bus.store(topology.blob_chunks(nuid), data[at : at + _PIECE_BYTES], headers)
+        digest = hashlib.sha256(data)
+        info = ObjectInfo(
+            name=name,
+            bucket=topology.blobs,
+            nuid=nuid,
+            size=len(data),
+            chunks=len(pieces),
+            mtime=datetime.now(UTC).isoformat(),
+            digest=f"SHA-256={urlsafe_b64encode(digest.digest()).decode()}",
+        )
+        meta = {**age, Header.ROLLUP: "sub"}
+        await self._bus.store(topology.blob_meta(name), json.dumps(info.as_dict()).encode(), meta)
+        return BlobRef(name=name, size=len(data), sha256=digest.hexdigest())
+
+    async def forget(self, name: str) -> None:
+        """Removes a blob, if it is there, and leaves no mark of it.
+
+        Raises:
+            FaultError: `unavailable` when the store does not answer.
+        """
+        topology = self._bus.topology
+        info = await self._info(name, f"Blob {name!r} cannot be removed")
+        if info is None:
+            return
+        for subject in (topology.blob_chunks(info.nuid), topology.blob_meta(name)):
+            purge = partial(self._bus.js.purge_stream, f"OBJ_{topology.blobs}", subject=subject)
+            await self._bus.patiently(purge, f"Blob {name!r} cannot be removed")
 
     async def get(self, ref: BlobRef, *, max_bytes: int = IN_MEMORY_BYTES) -> bytes:
         """The bytes of `ref`.
@@ -112,16 +161,8 @@ class Blobs:
             FaultError: `not_found`, `invalid_input` when there are more than the reference
                 promises, or `unavailable`, as when some are gone or cannot be read.
         """
-        store = await self._open()
         complaint = f"Blob {ref.name!r} cannot be read"
-
-        async def find() -> ObjectInfo | None:
-            try:
-                return await store.get_info(ref.name)
-            except NotFoundError:
-                return None
-
-        info = await self._bus.patiently(find, complaint)
+        info = await self._info(ref.name, complaint)
         if info is None:
             raise FaultError.of(FaultType.NOT_FOUND, f"There is no blob {ref.name!r}.")
         stream, chunks = (
@@ -148,6 +189,18 @@ class Blobs:
                         FaultType.UNAVAILABLE, f"{complaint}: some of it is gone.", retryable=True
                     )
                 await asyncio.sleep(0.1)
+
+    async def _info(self, name: str, complaint: str) -> ObjectInfo | None:
+        """What the store says of a blob; None where there is none."""
+        store = await self._open()
+
+        async def find() -> ObjectInfo | None:
+            try:
+                return await store.get_info(name)
+            except NotFoundError:
+                return None
+
+        return await self._bus.patiently(find, complaint)
 
     async def _open(self) -> ObjectStore:
         if self._store is None:

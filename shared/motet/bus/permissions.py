@@ -303,6 +303,7 @@ class _Rules:
             ("approvals", "*.*.reply"),
             ("checkpoints", ">"),
             ("schedules", "*"),
+            ("files", ">"),
         ):
             yield from self._reads(bucket, pages=True)
             yield self._key(bucket, key)

@@ -13,6 +13,7 @@ Invariants:
 from __future__ import annotations
 
 import hashlib
+from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 
 from nats.js.api import (
@@ -115,7 +116,7 @@ class Topology:
 
     settings: Settings
 
-    VERSION = 4
+    VERSION = 5
 
     @property
     def namespace(self) -> str:
@@ -212,6 +213,10 @@ class Topology:
         """The object store's own subject for the pieces of a blob."""
         return f"$O.{self.blobs}.C.{nuid}"
 
+    def blob_meta(self, name: str) -> str:
+        """The object store's own subject for what it says of a blob."""
+        return f"$O.{self.blobs}.M.{urlsafe_b64encode(name.encode()).decode()}"
+
     def streams(self) -> tuple[StreamConfig, ...]:
         """Every stream, buckets and the object store included."""
         s = self.settings
@@ -242,6 +247,8 @@ class Topology:
             self._bucket("budgets", max_age=TASK_LIFE_S),
             self._bucket("approvals", max_age=TASK_LIFE_S + s.tasks_max_age_s),
             self._bucket("schedules"),
+            # An index of files, whose contents are in the object store for as long.
+            self._bucket("files", expiring=True),
             self._object_store("blobs"),
         )
 
@@ -363,5 +370,7 @@ class Topology:
             num_replicas=self.settings.replicas,
             allow_direct=True,
             allow_rollup_hdrs=True,
+            # Pieces may be given an age of their own.
+            allow_msg_ttl=True,
             metadata={"motet.topology": str(self.VERSION)},
         )

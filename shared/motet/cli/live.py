@@ -159,6 +159,8 @@ class LiveView:
         steps.add_column(width=max(20, left))
         for step in event.steps:
             purpose = Text(step.purpose)
+            if step.strategy:
+                purpose.append(f" by {step.strategy}", style="dim")
             if step.needs:
                 purpose.append(f" (after {', '.join(step.needs)})", style="dim")
             steps.add_row("", Text(step.id, style="bold"), Text(step.skill, style="cyan"), purpose)

@@ -47,6 +47,14 @@ def submit(  # noqa: PLR0917 - Typer passes options by name
     budget_calls: Annotated[
         int | None, typer.Option(help="Calls that it may delegate.", min=0)
     ] = None,
+    strategy: Annotated[str, typer.Option(help="How to go about it: auto, plan or deep.")] = "auto",
+    retrieval: Annotated[
+        str | None,
+        typer.Option(
+            help="How its searches look for passages, such as hybrid or multi_hop; the planner "
+            "chooses where this is left out."
+        ),
+    ] = None,
     inputs: Annotated[
         list[Path] | None,
         typer.Option("--input", "-i", help="A file that belongs to it, such as a recording."),
@@ -68,6 +76,8 @@ def submit(  # noqa: PLR0917 - Typer passes options by name
         priority=priority,
         tenant=tenant,
         access=tuple(access or ()),
+        strategy=strategy,
+        retrieval=retrieval,
         budget=Budget(tokens=budget_tokens, cost_usd=budget_cost, calls=budget_calls),
     )
 

@@ -59,6 +59,8 @@ class PlannedStep(Value):
     """What the step is for, in a phrase."""
     needs: tuple[str, ...] = ()
     """Steps whose results it takes."""
+    strategy: str | None = None
+    """How a search looks for passages; None leaves it to whoever searches."""
 
 
 class PlanMade(_Event):

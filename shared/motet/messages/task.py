@@ -13,6 +13,7 @@ from motet.messages.budget import Budget, Usage
 from motet.messages.evaluation import Evaluation
 from motet.messages.fault import Fault
 from motet.messages.principal import Label, Principal
+from motet.messages.retrieval import Strategy
 
 __all__ = [
     "TERMINAL_STATES",
@@ -65,7 +66,10 @@ class Task(Message):
     inputs: tuple[BlobRef, ...] = Field(default=(), max_length=64)
     """Files that belong to the task."""
     strategy: Literal["auto", "plan", "deep"] = "auto"
-    """How to go about it."""
+    """How to go about it: `plan` makes a plan and carries it out, `deep` lets a model that calls
+    tools decide from step to step, `auto` is `plan`."""
+    retrieval: Strategy | None = None
+    """How each of its searches looks for passages; None lets the planner choose."""
     priority: Priority = "normal"
     """Which tasks are taken up first. A share of every planner's places is kept for those that
     are more urgent."""

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from motet.messages import Fault, FaultType
 from motet.models.cache import ResponseCache, request_key
-from motet.models.choice import NO_MODEL, choices
+from motet.models.choice import NO_MODEL, calls_tools, choices
 from motet.models.endpoint import Endpoint, Heard, Reply, Request
 from motet.models.faults import ModelFaultError
 from motet.models.structured import InvalidOutputError, OutputForm
 from motet.settings import Settings
 
 if TYPE_CHECKING:
-    from langchain_core.messages import BaseMessage
+    from langchain_core.messages import AIMessage, BaseMessage
 
-__all__ = ["REPAIRS", "ChatModel", "Messages", "chat_model"]
+__all__ = ["REPAIRS", "ChatModel", "Messages", "cannot_act", "chat_model"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -52,18 +52,43 @@ def chat_model(settings: Settings) -> ChatModel:
 
     endpoints = [endpoint_of(choice, settings) for choice in choices(settings)]
     cache = ResponseCache(settings.cache_dir / "answers") if settings.model_cache else None
-    return ChatModel(endpoints, cache)
+    acting = [each for each in endpoints if calls_tools(each.choice, settings)]
+    return ChatModel(endpoints, cache, acting)
 
 
 class ChatModel:
     """A model to talk to; safe for many calls at once."""
 
-    def __init__(self, endpoints: Sequence[Endpoint], cache: ResponseCache | None = None) -> None:
+    def __init__(
+        self,
+        endpoints: Sequence[Endpoint],
+        cache: ResponseCache | None = None,
+        acting: Sequence[Endpoint] = (),
+    ) -> None:
+        """Joins models.
+
+        Args:
+            endpoints: In the order in which they are asked.
+            cache: Of answers.
+            acting: Those of them that can call tools.
+        """
         self._endpoints = endpoints
+        self._acting = acting
         self._cache = cache
         self.provider = endpoints[0].choice.provider
         """Of the model that is asked first."""
         self.name = endpoints[0].choice.name
+
+    @property
+    def calls_tools(self) -> bool:
+        """Whether `act` can be asked of it."""
+        return bool(self._acting)
+
+    @property
+    def window(self) -> int | None:
+        """Tokens that the models which call tools read at most; None where that is not known."""
+        known = [each.window for each in self._acting]
+        return min((each for each in known if each is not None), default=None)
 
     @property
     def priced(self) -> bool:
@@ -150,6 +175,32 @@ class ChatModel:
 
         return await self._first(ask)
 
+    async def act(
+        self, messages: Messages, tools: Sequence[dict[str, Any]], *, max_tokens: int
+    ) -> AIMessage:
+        """The next message of a model that may call tools; what it calls is in `tool_calls`.
+
+        It is never answered from the response cache: a conversation may go on in other ways.
+
+        Args:
+            messages: The conversation, LangChain's messages with what tools gave.
+            tools: What it may call, each as OpenAI describes a function; none has it answer.
+            max_tokens: Limit on the message.
+
+        Raises:
+            FaultError: `model_failed`, also where none can call tools, or what the meter raises.
+        """
+        from langchain_core.messages import convert_to_messages
+
+        if not self._acting:
+            raise ModelFaultError(cannot_act(self.name or self.provider))
+        request = Request(convert_to_messages(messages), max_tokens, tools=tuple(tools))
+
+        async def ask(endpoint: Endpoint) -> AIMessage:
+            return (await endpoint.ask(request)).message
+
+        return await self._first(ask, self._acting)
+
     async def prepare(self, messages: Messages) -> None:
         """Has a local model read all but the last message, which later requests then spare it.
 
@@ -175,10 +226,15 @@ class ChatModel:
         if self._cache is not None:
             await self._cache.put(key, answer)
 
-    async def _first(self, ask: Callable[[Endpoint], Awaitable[R]]) -> R:
+    async def _first(
+        self,
+        ask: Callable[[Endpoint], Awaitable[R]],
+        endpoints: Sequence[Endpoint] | None = None,
+    ) -> R:
         """What the first model gives that does not fail."""
-        if len(self._endpoints) == 1:
-            return await ask(self._endpoints[0])
+        endpoints = self._endpoints if endpoints is None else endpoints
+        if len(endpoints) == 1:
+            return await ask(endpoints[0])
         from langchain_core.runnables import RunnableLambda
 
         def asking(endpoint: Endpoint) -> RunnableLambda[None, R]:
@@ -187,7 +243,7 @@ class ChatModel:
 
             return RunnableLambda(asked)
 
-        first, *rest = [asking(endpoint) for endpoint in self._endpoints]
+        first, *rest = [asking(endpoint) for endpoint in endpoints]
         asked = first.with_fallbacks(rest, exceptions_to_handle=(ModelFaultError,))
         return await asked.ainvoke(None)
 
@@ -197,11 +253,16 @@ class _NoModel(ChatModel):
 
     def __init__(self) -> None:
         self._endpoints = ()
+        self._acting = ()
         self._cache = None
         self.provider = NO_MODEL
         self.name = ""
 
-    async def _first(self, ask: Callable[[Endpoint], Awaitable[R]]) -> R:  # noqa: ARG002
+    async def _first(
+        self,
+        ask: Callable[[Endpoint], Awaitable[R]],  # noqa: ARG002
+        endpoints: Sequence[Endpoint] | None = None,  # noqa: ARG002
+    ) -> R:
         raise ModelFaultError(
             Fault(
                 type=FaultType.MODEL_FAILED,
@@ -209,6 +270,17 @@ class _NoModel(ChatModel):
                 "and give its key or its address.",
             )
         )
+
+
+def cannot_act(model: str) -> Fault:
+    """The fault of asking a model to act that cannot call tools."""
+    return Fault(
+        type=FaultType.MODEL_FAILED,
+        message=f"This needs a language model that calls tools, and {model} is not taken for one: "
+        "set MOTET_MODEL to a provider's model and give its key; or, for a server of your own "
+        "whose model does call tools, set MOTET_MODEL_TOOLS=true.",
+        detail={"model": model},
+    )
 
 
 class _Once:

@@ -19,7 +19,16 @@ from motet.errors import SetupError
 from motet.messages import Value
 from motet.settings import Settings
 
-__all__ = ["LOCAL", "NO_MODEL", "PROVIDERS", "ModelChoice", "Provider", "choices", "choose"]
+__all__ = [
+    "LOCAL",
+    "NO_MODEL",
+    "PROVIDERS",
+    "ModelChoice",
+    "Provider",
+    "calls_tools",
+    "choices",
+    "choose",
+]
 
 LOCAL = "local"
 NO_MODEL = "none"
@@ -103,6 +112,13 @@ def choose(settings: Settings) -> ModelChoice:
         SetupError: As `choices`.
     """
     return choices(settings)[0]
+
+
+def calls_tools(choice: ModelChoice, settings: Settings) -> bool:
+    """Whether a model is taken for one that calls tools: a provider's, unless the settings say."""
+    if choice.provider == NO_MODEL:
+        return False
+    return choice.provider != LOCAL if settings.model_tools is None else settings.model_tools
 
 
 def choices(settings: Settings) -> list[ModelChoice]:

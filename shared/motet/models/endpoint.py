@@ -64,11 +64,15 @@ class Request:
     """The form of the answer; None is text."""
     heard: Heard | None = None
     """Is given an answer in text while it is written, where the provider can do that."""
+    tools: tuple[dict[str, Any], ...] = ()
+    """What the model may call, each as OpenAI describes a function."""
 
     @property
     def estimated_tokens(self) -> int:
         """About what the model reads: a token has some four characters of English."""
-        return sum(len(message.text) for message in self.messages) // 4
+        said = sum(len(message.text) for message in self.messages)
+        called = sum(len(str(getattr(each, "tool_calls", ""))) for each in self.messages)
+        return (said + called + (len(json.dumps(self.tools)) if self.tools else 0)) // 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,8 @@ class Reply:
     model: str
     """The model that answered, in the provider's words."""
     id: str
+    message: AIMessage
+    """All of it, with the tools that it calls."""
 
     @property
     def cut_off(self) -> bool:
@@ -109,6 +115,12 @@ class Endpoint(ABC):
         self.choice = choice
         self._timeout_s = timeout_s
         self._record_content = record_content
+
+    @property
+    def window(self) -> int | None:
+        """Tokens that it reads at most, where LangChain knows."""
+        most = (self._model.profile or {}).get("max_input_tokens")
+        return most if isinstance(most, int) else None
 
     @property
     def priced(self) -> bool:
@@ -177,6 +189,7 @@ class Endpoint(ABC):
             counts=_counts(request, message),
             model=str(said.get("model_name") or said.get("model") or self.choice.name),
             id=message.id or "",
+            message=message,
         )
 
     @abstractmethod
@@ -247,7 +260,8 @@ class OpenAIEndpoint(Endpoint):
             chunks = self._model.astream(request.messages, stream_usage=True, **options)
             message = await _whole(chunks, request.heard)
         else:
-            message = await self._model.ainvoke(request.messages, **options)
+            model = self._model.bind_tools(request.tools) if request.tools else self._model
+            message = await model.ainvoke(request.messages, **options)
         return message.text, message
 
     async def close(self) -> None:
@@ -319,7 +333,8 @@ class OtherEndpoint(Endpoint):
             if request.heard is not None:
                 message = await _whole(model.astream(request.messages, stop=stop), request.heard)
             else:
-                message = await model.ainvoke(request.messages, stop=stop)
+                asked = model.bind_tools(request.tools) if request.tools else model
+                message = await asked.ainvoke(request.messages, stop=stop)
             return message.text, message
         schema = {**request.form.json_schema, "title": request.form.name}
         answer = cast(
@@ -346,7 +361,7 @@ def _counts(request: Request, message: AIMessage) -> TokenCounts:
     """What the provider counted; an estimate where it does not say, so that budgets hold."""
     usage = message.usage_metadata
     if usage is None:
-        output = len(message.text) // 4 + 1
+        output = (len(message.text) + len(str(message.tool_calls or ""))) // 4 + 1
         return TokenCounts(input=request.estimated_tokens, output=output)
     details = usage.get("input_token_details", {})
     return TokenCounts(

@@ -29,10 +29,13 @@ from motet.models.observation import Observation, observed
 from motet.models.structured import InvalidOutputError, OutputForm
 from motet.telemetry import names
 
-__all__ = ["TEXT", "Asked", "ScriptedModel"]
+__all__ = ["ACT", "TEXT", "Asked", "ScriptedModel"]
 
 T = TypeVar("T")
 
+ACT = "act"
+"""The name in a script under which `ScriptedModel.act` finds its answers: a text, or what it calls,
+as a list of `{"name": ..., "args": {...}}`."""
 TEXT = "text"
 """The name in a script under which `ScriptedModel.text` finds its answers."""
 
@@ -66,6 +69,8 @@ class ScriptedModel:
     provider = "scripted"
     name = "scripted"
     priced = True
+    calls_tools = True
+    window: int | None = None
 
     def __init__(self, answers: Mapping[str, Scripted], *, usage: Usage | None = None) -> None:
         """Scripts a model.
@@ -81,6 +86,10 @@ class ScriptedModel:
         self._usage = usage
         self.asked: list[Asked] = []
         """Every request, in order."""
+
+    def script(self, name: str, answer: Scripted) -> None:
+        """Has a form, or `text`, answered so from now on."""
+        self._answers[name] = list(answer) if isinstance(answer, list) else answer
 
     def count(self, name: str) -> int:
         """How many requests there were for a form, or for `text`."""
@@ -143,6 +152,20 @@ class ScriptedModel:
                     FaultType.MODEL_OUTPUT_INVALID,
                     f"The scripted answer to {name!r} does not fit its form: {error}.",
                 ) from None
+
+    async def act(
+        self, messages: Sequence[Any], tools: Sequence[dict[str, Any]], *, max_tokens: int
+    ) -> Any:
+        """See `ChatModel.act`; `schema` of what was asked has the tools."""
+        from motet.models.turns import turn
+
+        asked = Asked(ACT, _pairs(messages), max_tokens, {"tools": list(tools)})
+        with observed(names.OPERATION_CHAT, _CHOICE, {}) as observation:
+            async with paid(self._estimate(asked, 1), self._estimate(asked, max_tokens)) as room:
+                answer = await self._answer(asked)
+                observation.usage = room.spent = self._spent(asked, str(answer))
+                _note(observation)
+        return turn(answer) if isinstance(answer, str) else turn("", cast("list[Any]", answer))
 
     async def close(self) -> None:
         """Nothing is open."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 
 import pytest
@@ -64,3 +65,26 @@ async def test_what_does_not_fit_into_memory_is_not_begun(blobs: Blobs) -> None:
     with pytest.raises(FaultError) as refused:
         await blobs.get(huge)
     assert refused.value.fault.type == FaultType.TOO_LARGE
+
+
+async def test_what_is_kept_for_a_while_is_gone_afterwards_and_leaves_no_mark(
+    mesh: TestMesh,
+) -> None:
+    blobs, stream = Blobs(mesh.bus), f"OBJ_{mesh.bus.topology.blobs}"
+    data = bytes(range(256)) * 1200  # of several pieces
+    ref = await blobs.keep("short", data, ttl_s=1)
+    removed = await blobs.keep("removed", data)
+    stays = await blobs.keep("stays", data)
+
+    assert await blobs.get(ref) == await blobs.get(stays) == data
+    await blobs.forget("removed")
+    await blobs.forget("removed")
+    with pytest.raises(FaultError, match="not_found"):
+        await blobs.get(removed)
+
+    async with asyncio.timeout(20):
+        # A server tells nobody that a message has expired.
+        while (state := (await mesh.bus.js.stream_info(stream)).state).messages > 4:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    assert state.messages == 3 + 1
+    assert await blobs.get(stays) == data

@@ -67,8 +67,9 @@ async def test_it_brings_an_older_stream_to_what_is_wanted(bus: Bus) -> None:
     assert await provision(bus.js, bus.topology) == []
 
 
-async def test_values_of_an_older_bucket_may_expire_from_now_on(bus: Bus) -> None:
-    (records,) = [each for each in bus.topology.streams() if (each.name or "").endswith("tasks")]
+@pytest.mark.parametrize("name", ["tasks", "blobs"])
+async def test_values_of_an_older_bucket_may_expire_from_now_on(bus: Bus, name: str) -> None:
+    (records,) = [each for each in bus.topology.streams() if (each.name or "").endswith(name)]
     records.allow_msg_ttl = None
     records.metadata = {"motet.topology": "1"}
     await bus.js.add_stream(records)

@@ -50,6 +50,7 @@ from tests.integration.bus.test_waiting import (
     test_a_task_waits_holding_nothing_and_goes_on_with_the_reply,
 )
 from tests.integration.security.secured import SecuredMesh, secured_mesh
+from tests.integration.test_deep import test_what_the_planner_may_on_the_bus_is_enough_for_files
 from tests.integration.test_planner_mesh import (
     test_a_task_is_planned_delegated_and_answered_with_citations,
     test_only_the_last_checkpoint_of_an_ended_task_is_kept,
@@ -79,6 +80,7 @@ __all__ = [
     "test_the_loop_runs_what_is_due",
     "test_the_newest_come_first",
     "test_what_fails_for_good_is_a_dead_letter_an_agent_and_can_be_replayed",
+    "test_what_the_planner_may_on_the_bus_is_enough_for_files",
 ]
 
 

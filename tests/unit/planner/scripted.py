@@ -13,6 +13,7 @@ from motet.messages import (
     AgentCard,
     Answer,
     BlobRef,
+    Budget,
     Event,
     FaultType,
     PlanMade,
@@ -71,6 +72,8 @@ class FakeCall:
     states: list[TaskState] = field(default_factory=list)
     ended: FaultError | None = None
     streamed: str = ""
+    budget: Budget = field(default_factory=Budget)
+    shares: list[Budget | None] = field(default_factory=list)
 
     def check(self) -> None:
         if self.ended is not None:
@@ -82,7 +85,10 @@ class FakeCall:
     def cards(self) -> list[AgentCard]:
         return self.agents
 
-    async def delegate(self, skill: str, request: Mapping[str, Any], *, step: str) -> Any:
+    async def delegate(
+        self, skill: str, request: Mapping[str, Any], *, step: str, budget: Budget | None = None
+    ) -> Any:
+        self.shares.append(budget)
         self.made.append((step, skill, dict(request)))
         if skill not in self.skills:
             raise FaultError.of(FaultType.UNAVAILABLE, f"{skill} does not answer.")
@@ -113,10 +119,12 @@ class Bench:
     saver: InMemorySaver = field(default_factory=InMemorySaver)
     settings: PlannerSettings = field(default_factory=PlannerSettings)
     inputs: tuple[BlobRef, ...] = ()
+    retrieval: str | None = None
 
     async def answer(self, goal: str, call: FakeCall, model: ScriptedModel) -> Answer:
         task = Task(goal=goal, inputs=self.inputs)
-        return await carry_out(task, Run(call, model, self.settings), build(self.saver))
+        run = Run(call, model, self.settings, self.retrieval)
+        return await carry_out(task, run, build(self.saver))
 
 
 def step(skill: str, what: str, *needs: int) -> dict[str, Any]:

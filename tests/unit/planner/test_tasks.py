@@ -54,7 +54,9 @@ async def test_independent_steps_run_at_the_same_time() -> None:
     both = asyncio.Event()
 
     class Slow(FakeCall):
-        async def delegate(self, skill: str, request: Mapping[str, Any], *, step: str) -> Any:
+        async def delegate(
+            self, skill: str, request: Mapping[str, Any], *, step: str, **_: Any
+        ) -> Any:
             nonlocal running
             running += 1
             if running == 2:

@@ -22,6 +22,7 @@ from motet_retriever.chunking import Chunking
 from motet_retriever.documents import PreparedDocument, Sources
 from motet_retriever.ingestion import GROUP, Ingestion
 from motet_retriever.stores.port import PassageStore, Query
+from tests.unit.retriever.conftest import WordEmbedder
 
 
 @pytest.fixture
@@ -299,6 +300,20 @@ async def test_a_graph_that_comes_later_gets_what_was_there_before(ingestion: In
     assert await connected(ingestion, graph, a="Apples.") == ["replaced"]
     assert await connected(ingestion, None, a="Apples.") == ["unchanged"]
     assert graph.taken == ["a"]
+
+
+async def test_after_another_embedding_model_the_graph_is_told_again(
+    ingestion: Ingestion, store: PassageStore
+) -> None:
+    """It has vectors of its own. Without a graph, nothing is done again."""
+    graph, other = Graph(), WordEmbedder()
+    other.name = "fake:others"
+    assert await connected(ingestion, graph, a="Apples.") == ["added"]
+    migrated = ingestion.over(store, other)
+    assert await connected(migrated, None, a="Apples.") == ["unchanged"]
+    assert await connected(migrated, graph, a="Apples.") == ["replaced"]
+    assert await connected(migrated, graph, a="Apples.") == ["unchanged"]
+    assert graph.taken == ["a", "a"]
 
 
 async def test_what_the_graph_refuses_is_stored_and_offered_again(

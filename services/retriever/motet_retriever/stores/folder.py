@@ -10,6 +10,7 @@ Invariants:
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,13 +18,19 @@ from filelock import FileLock, Timeout
 
 from motet.errors import SetupError
 
-__all__ = ["StoreFolder"]
+__all__ = ["CATALOGUE", "QDRANT", "StoreFolder"]
+
+QDRANT = "qdrant"
+"""The store of a folder that does not say."""
+CATALOGUE = "catalogue"
+KINDS = {QDRANT: "qdrant", CATALOGUE: "faiss, chroma or milvus"}
+"""The settings that work with a folder, by what it says of its store."""
 
 
 class StoreFolder:
     """A claimed folder."""
 
-    def __init__(self, path: Path, made_by: Mapping[str, str | int]) -> None:
+    def __init__(self, path: Path, made_by: Mapping[str, str | int] | None = None) -> None:
         """Claims `path`, which is made if need be.
 
         Raises:
@@ -31,6 +38,7 @@ class StoreFolder:
                 made by something else than `made_by`.
         """
         self.path = path
+        self._file = path / "store.json"
         try:
             path.mkdir(parents=True, exist_ok=True)
             # Not bound to a thread: the claim is the process's.
@@ -46,36 +54,66 @@ class StoreFolder:
                 f"The passage store {path} cannot be written: {error.strerror or error}. Make the "
                 "folder writable, or set MOTET_RETRIEVER_STORE_DIR to another."
             ) from error
-        try:
-            self._check(made_by)
-        except BaseException:
-            self.release()
-            raise
+        if made_by is not None:
+            try:
+                self._check(made_by)
+            except BaseException:
+                self.release()
+                raise
 
     def release(self) -> None:
         """Ends the claim."""
         self._lock.release()
 
-    def _check(self, made_by: Mapping[str, str | int]) -> None:
-        file = self.path / "store.json"
-        if not file.exists():
-            new = file.with_suffix(".new")
-            new.write_text(json.dumps(made_by, indent=2) + "\n", encoding="utf-8")
-            new.replace(file)
-            return
+    def write(self, made_by: Mapping[str, str | int]) -> None:
+        """Says by what the contents are made: once this returns also after loss of power."""
+        new = self._file.with_suffix(".new")
+        with new.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(made_by, indent=2) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self._file)
+        folder = os.open(self.path, os.O_RDONLY)
         try:
-            there: dict[str, str | int] = json.loads(file.read_text(encoding="utf-8"))
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def read(self, format: int, store: str = QDRANT) -> dict[str, str | int] | None:
+        """What was written; None if nothing was.
+
+        Raises:
+            SetupError: It is damaged, or of another kind of store or format.
+        """
+        if not self._file.exists():
+            return None
+        try:
+            there: dict[str, str | int] = json.loads(self._file.read_text(encoding="utf-8"))
         except ValueError as error:
             raise SetupError(
-                f"{file} is damaged ({error}). Restore it, or remove the folder {self.path} and "
-                "ingest the documents again."
+                f"{self._file} is damaged ({error}). Restore it, or remove the folder {self.path} "
+                "and ingest the documents again."
             ) from None
-        if there.get("format") != made_by["format"]:
+        kind = str(there.get("store", QDRANT))
+        if kind != store:
+            raise SetupError(
+                f"{self.path} holds a passage store made with MOTET_RETRIEVER_STORE="
+                f"{KINDS.get(kind, kind)}, and this process is set to {KINDS[store]}. Set it back, "
+                "or set MOTET_RETRIEVER_STORE_DIR to a new folder and ingest the documents again."
+            )
+        if there.get("format") != format:
             raise SetupError(
                 f"The passage store {self.path} has format {there.get('format')!r}, and this "
-                f"version of the retriever works with {made_by['format']!r}. Remove the folder "
-                "and ingest the documents again."
+                f"version of the retriever works with {format!r}. Remove the folder and ingest the "
+                "documents again."
             )
+        return there
+
+    def _check(self, made_by: Mapping[str, str | int]) -> None:
+        there = self.read(int(made_by["format"]), str(made_by.get("store", QDRANT)))
+        if there is None:
+            self.write(made_by)
+            return
         different = [
             f"{name} {there.get(name)!r}, and this process works with {value!r}"
             for name, value in made_by.items()

@@ -10,20 +10,23 @@ import asyncio
 import random
 import time
 import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any, ParamSpec, TypeVar
 
 from qdrant_client import AsyncQdrantClient
 from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
-from motet.errors import FaultError, SetupError
+from motet.errors import FaultError, NotYetError, SetupError
 from motet.messages import FaultType
 
-__all__ = ["Collection", "connect", "reach"]
+__all__ = ["Close", "Collection", "connect", "reach", "reaching"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Close = Callable[[], Awaitable[None]]
+"""Closes a client."""
 
 TIMEOUT_S = 15
 """Seconds that a call may take."""
@@ -106,6 +109,28 @@ async def reach(client: AsyncQdrantClient) -> None:
             f"The Qdrant server is version {version}; the retriever needs "
             f"{'.'.join(map(str, SINCE))} or later."
         )
+
+
+@asynccontextmanager
+async def reaching(url: str, collection: str, close: Close) -> AsyncGenerator[None]:
+    """Around what is done when a collection is opened, by a client that is closed if it fails.
+
+    Raises:
+        NotYetError: The server does not answer, or refuses the key.
+        SetupError: It refuses what is asked.
+    """
+    try:
+        yield
+    except FaultError as error:
+        await close()
+        raise (NotYetError if error.fault.retryable else SetupError)(
+            f"The collection {collection!r} at {url} cannot be used. {error.fault.message} Start a "
+            "Qdrant server, set MOTET_RETRIEVER_URL and MOTET_RETRIEVER_API_KEY to one that runs, "
+            "or leave the URL out for the embedded store."
+        ) from None
+    except BaseException:
+        await close()
+        raise
 
 
 def _passes(error: Exception) -> bool:

@@ -35,6 +35,7 @@ from typing_extensions import override
 
 from motet.messages import DocumentInfo, Filter, Passage, Principal
 from motet_retriever.stores.bm25 import bm25
+from motet_retriever.stores.collections import FolderCollections
 from motet_retriever.stores.edge_cache import CachedDocument, EdgeCache
 from motet_retriever.stores.edge_search import Answer, EdgeSearch
 from motet_retriever.stores.edge_shard import FORMAT, make_indexes, open_shard
@@ -66,7 +67,7 @@ from motet_retriever.stores.qdrant_payload import (
 )
 from motet_retriever.worker import Worker
 
-__all__ = ["QdrantEdgeStore"]
+__all__ = ["QdrantEdgeStore", "edge_collections"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -106,6 +107,19 @@ class _Record:
             "info": None if info is None else info.model_dump_json(),
         }
         return qdrant.Point(UUID(self.id), {}, payload)
+
+
+def edge_collections(path: Path) -> FolderCollections:
+    """The collections in a folder, each in one of its own.
+
+    Raises:
+        SetupError: The folder cannot be used.
+    """
+
+    async def opened(path: Path, model: str, dimension: int) -> PassageStore:
+        return await QdrantEdgeStore.open(path, model=model, dimension=dimension)
+
+    return FolderCollections(path, opened, format=FORMAT)
 
 
 class QdrantEdgeStore(PassageStore):

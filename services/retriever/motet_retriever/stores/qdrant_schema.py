@@ -8,10 +8,11 @@ from typing import Any
 from qdrant_client import models
 
 from motet.errors import FaultError, SetupError
+from motet_retriever.stores.collections import EmbeddingModel
 from motet_retriever.stores.qdrant_calls import Collection
 from motet_retriever.stores.qdrant_payload import INDEXED, IndexKind
 
-__all__ = ["make_indexes", "prepare"]
+__all__ = ["make_indexes", "model_of", "prepare"]
 
 FORMAT = 3
 """Version of everything that decides what is in a collection."""
@@ -74,7 +75,18 @@ async def make_indexes(collection: Collection, wanted: Mapping[str, IndexKind]) 
         await collection.ask(make, collection.name, field_name=field, field_schema=schema)
 
 
-def _check(name: str, config: models.CollectionConfig, wanted: Mapping[str, Any]) -> None:
+def model_of(name: str, config: models.CollectionConfig) -> EmbeddingModel:
+    """Whose vectors a collection has.
+
+    Raises:
+        SetupError: It is of something else, or of another version of the retriever.
+    """
+    there = _check(name, config, {"made_by": MAKER, "format": FORMAT})
+    return EmbeddingModel(there["embedding_model"], there["dimension"])
+
+
+def _check(name: str, config: models.CollectionConfig, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """What a collection says of itself."""
     there: dict[str, Any] = dict(config.metadata or {})
     vectors = config.params.vectors
     if isinstance(vectors, dict) and "dense" in vectors:
@@ -95,3 +107,4 @@ def _check(name: str, config: models.CollectionConfig, wanted: Mapping[str, Any]
             "(MOTET_EMBEDDING_MODEL says which embedding model is used), or set "
             "MOTET_RETRIEVER_COLLECTION to a new name and ingest the documents again."
         )
+    return there

@@ -21,65 +21,47 @@ Invariants:
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 from uuid import UUID
-from weakref import WeakValueDictionary
 
 import numpy as np
 from qdrant_client import AsyncQdrantClient, models
 from typing_extensions import override
 
-from motet.errors import FaultError, NotYetError, SetupError
-from motet.messages import DocumentInfo, FaultType, Filter, Passage, Principal
+from motet.messages import DocumentInfo, Filter, Passage, Principal
 from motet_retriever.stores.bm25 import bm25
 from motet_retriever.stores.port import (
     Branch,
     Found,
-    HiddenError,
     IndexedPassage,
     PassageStore,
     Query,
     StoredDocument,
 )
-from motet_retriever.stores.qdrant_calls import Collection, connect, reach
+from motet_retriever.stores.qdrant_calls import Close, Collection, connect, reach, reaching
 from motet_retriever.stores.qdrant_filters import translate
 from motet_retriever.stores.qdrant_payload import (
     INDEXED_PASSAGE,
     PASSAGE,
     document_id,
     indexed_of,
-    new_indexes,
     passage_of,
-    passage_payload,
-    point_id,
     seen_by,
-    sees,
 )
-from motet_retriever.stores.qdrant_records import TERMS, Record, Records, generation_after
-from motet_retriever.stores.qdrant_schema import make_indexes, prepare
+from motet_retriever.stores.qdrant_records import TERMS, Record, Records
+from motet_retriever.stores.qdrant_schema import prepare
+from motet_retriever.stores.qdrant_writer import ATTEMPTS, BATCH, Writer, busy
 
 __all__ = ["QdrantServerStore"]
 
-BATCH = 256
-"""Passages written at once: some 2 MB of JSON at 384 dimensions."""
-ATTEMPTS = 5
-"""Times that a document is written, if other writers keep taking it over."""
 ROUNDS = 6
 """Times that a search is asked while what it finds changes; then it leaves out what does."""
 SEEN = 100_000
 """Documents whose generation is remembered, some 20 MB."""
 STORED = [*PASSAGE, "passage_id", "document", "version"]
 """The part of a payload that a search looks at."""
-FORSAKEN_AFTER_S = 600
-"""Seconds after which a claim is taken for one of a process that died, when a store is opened."""
-
-
-class _Close(Protocol):
-    async def __call__(self) -> None: ...
 
 
 class QdrantServerStore(PassageStore):
@@ -97,18 +79,8 @@ class QdrantServerStore(PassageStore):
                 dimension, or for something else.
         """
         client = connect(url, api_key)
-        try:
+        async with reaching(url, collection, client.close):
             return await cls.over(client, collection, model, dimension, close=client.close)
-        except FaultError as error:
-            await client.close()
-            raise (NotYetError if error.fault.retryable else SetupError)(
-                f"The collection {collection!r} at {url} cannot be used. {error.fault.message} "
-                "Start a Qdrant server, set MOTET_RETRIEVER_URL and MOTET_RETRIEVER_API_KEY to one "
-                "that runs, or leave the URL out for the embedded store."
-            ) from None
-        except BaseException:
-            await client.close()
-            raise
 
     @classmethod
     async def over(
@@ -118,35 +90,25 @@ class QdrantServerStore(PassageStore):
         model: str,
         dimension: int,
         *,
-        close: _Close | None = None,
+        close: Close | None = None,
     ) -> QdrantServerStore:
         """The store over a client, which `close` closes."""
         there = Collection(client, collection)
         await reach(client)
         indexed = await prepare(there, model, dimension)
-        store = cls(there, dimension, close, indexed=indexed)
-        await store._sweep()
+        store = cls(there, dimension, close)
+        store._writer.indexed.update(indexed)
+        await store._writer.sweep()
         return store
 
-    def __init__(
-        self,
-        collection: Collection,
-        dimension: int,
-        close: _Close | None = None,
-        *,
-        indexed: Iterable[str] = (),
-    ) -> None:
+    def __init__(self, collection: Collection, dimension: int, close: Close | None = None) -> None:
         """Use `open`."""
-        self._collection = collection
-        self._indexed = {*indexed}
-        """Fields that have an index."""
         self._ask = collection.ask
         self._client = collection.client
         self._name = collection.name
         self._records = Records(collection)
-        self._dimension = dimension
+        self._writer = Writer(collection, self._records, dimension)
         self._words = bm25()
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._seen: dict[str, tuple[int, float]] = {}
         """The generation of a document that counted, and when that was known."""
         self._close = close
@@ -155,18 +117,17 @@ class QdrantServerStore(PassageStore):
     async def put(
         self, principal: Principal, document: DocumentInfo, passages: Sequence[IndexedPassage]
     ) -> None:
-        await self._replace(principal, document, passages)
+        await self._writer.replace(principal, document, passages)
 
     @override
     async def fail(self, principal: Principal, document: DocumentInfo) -> None:
-        await self._replace(principal, document, None)
+        await self._writer.replace(principal, document, None)
 
     @override
     async def delete(self, principal: Principal, sources: Sequence[str]) -> dict[str, int]:
         there: dict[str, int] = {}
         for source in await self.find(principal, sources):
-            async with self._turn(document_id(principal.tenant, source)):
-                passages = await self._delete(principal, source)
+            passages = await self._writer.delete(principal, source)
             if passages is not None:
                 there[source] = passages
         return there
@@ -231,7 +192,7 @@ class QdrantServerStore(PassageStore):
             after = (await self._records.get([name])).get(name)
             if after is not None and after.generation == record.generation:
                 return [passage_of(point.payload) for point in points]
-        raise _busy(source)
+        raise busy(source)
 
     @override
     async def newest(self, principal: Principal, where: Filter | None, limit: int) -> list[Passage]:
@@ -331,128 +292,6 @@ class QdrantServerStore(PassageStore):
         if close is not None:
             await close()
 
-    def _turn(self, document: str) -> asyncio.Lock:
-        """Writers of this process do not contend for a claim."""
-        return self._turns.setdefault(document, asyncio.Lock())
-
-    async def _replace(
-        self,
-        principal: Principal,
-        document: DocumentInfo,
-        passages: Sequence[IndexedPassage] | None,
-    ) -> None:
-        async with self._turn(document_id(principal.tenant, document.source)):
-            for _ in range(ATTEMPTS):
-                if await self._put(principal, document, passages):
-                    return
-        raise _busy(document.source)
-
-    async def _put(
-        self,
-        principal: Principal,
-        document: DocumentInfo,
-        passages: Sequence[IndexedPassage] | None,
-    ) -> bool:
-        """Whether the new version counts; not if another writer took the document over.
-
-        Without passages at all, the version that is there stays, and gets the document's failure.
-        """
-        claim = await self._records.claim(principal.tenant, document.source, make=True)
-        assert claim is not None  # noqa: S101  # it was made
-        assert claim.pending is not None  # noqa: S101
-        generation = claim.pending
-        committed = None
-        try:
-            if claim.document is not None and not sees(principal, claim.document.labels):
-                raise HiddenError(document.source)
-            if passages is None and claim.document is not None:
-                failed = claim.document.model_copy(update={"failure": document.failure})
-                committed = await self._records.change(claim, document=failed)
-            else:
-                written = await self._write(claim, document, passages or ())
-                if written is not None:
-                    committed = await self._records.change(
-                        written, document=document, generation=generation
-                    )
-            if committed is not None:
-                await self._settle(committed)
-        except BaseException:
-            with contextlib.suppress(FaultError):
-                await self._abandon(claim.id, generation)
-            raise
-        if committed is None:
-            await self._abandon(claim.id, generation)
-        return committed is not None
-
-    async def _write(
-        self, claim: Record, document: DocumentInfo, passages: Sequence[IndexedPassage]
-    ) -> Record | None:
-        """Stores passages under a claim, renewed with each batch; None when it is lost."""
-        wanted = new_indexes(self._indexed, passages)
-        await make_indexes(self._collection, wanted)
-        self._indexed.update(wanted)
-        renewed: Record | None = claim
-        for first in range(0, len(passages), BATCH):
-            if first:
-                renewed = await self._records.change(claim)
-            if renewed is None:
-                return None
-            claim = renewed
-            points = [
-                self._point(each, claim, document) for each in passages[first : first + BATCH]
-            ]
-            await self._ask(self._client.upsert, self._name, points=points)
-        return claim
-
-    async def _delete(self, principal: Principal, source: str) -> int | None:
-        """The number of passages that were there; None without such a document."""
-        while True:
-            claim = await self._records.claim(principal.tenant, source, make=False)
-            if claim is None:
-                return None
-            if claim.document is not None and not sees(principal, claim.document.labels):
-                await self._settle(claim)  # its labels have changed since it was found
-                return None
-            gone = await self._records.change(claim, document=None, generation=None)
-            if gone is not None:
-                await self._settle(gone)
-                return None if claim.document is None else claim.document.passages
-
-    async def _settle(self, claim: Record) -> None:
-        """Leaves of a document what counts, and ends the claim."""
-        await self._remove(
-            [
-                TERMS.one_of("document", [claim.id]),
-                TERMS.number("version", lte=float(claim.pending or 0)),
-            ],
-            [] if claim.generation is None else [TERMS.one_of("version", [claim.generation])],
-        )
-        if claim.document is None:
-            await self._records.remove(claim)
-        else:
-            await self._records.change(claim, pending=None)
-
-    async def _abandon(self, name: str, generation: int) -> None:
-        """Ends a claim whose state is not known; leaves nothing of it unless it was committed."""
-        record = (await self._records.get([name])).get(name)
-        if record is not None and record.pending == generation:
-            await self._settle(record)
-        elif record is None or record.generation != generation:
-            await self._remove(
-                [TERMS.one_of("document", [name]), TERMS.one_of("version", [generation])], []
-            )
-
-    async def _remove(self, which: list[models.Condition], but: list[models.Condition]) -> None:
-        selector = models.Filter(must=which, must_not=but)
-        await self._ask(self._client.delete, self._name, points_selector=selector)
-
-    async def _sweep(self) -> None:
-        """Ends the claims of processes that died."""
-        for record in await self._records.forsaken(generation_after(0) - FORSAKEN_AFTER_S * 10**6):
-            claim = await self._records.take(record)
-            if claim is not None:
-                await self._settle(claim)
-
     async def _propose(
         self, query: Query, stale: set[tuple[str, int]]
     ) -> dict[Branch, list[models.ScoredPoint]]:
@@ -517,30 +356,6 @@ class QdrantServerStore(PassageStore):
             current.append((name, record.generation, since))
         return current
 
-    def _point(
-        self, indexed: IndexedPassage, claim: Record, document: DocumentInfo
-    ) -> models.PointStruct:
-        if len(indexed.vector) != self._dimension:
-            raise ValueError(
-                f"An embedding has dimension {len(indexed.vector)}, not {self._dimension}."
-            )
-        vector: dict[str, Any] = {"dense": indexed.vector.tolist()}
-        words = self._words.embed_document(indexed.words)
-        if words.indices:
-            vector["sparse"] = models.SparseVector(indices=words.indices, values=words.values)
-        version = claim.pending or 0
-        return models.PointStruct(
-            id=str(point_id(claim.id, version, indexed.passage.id)),
-            vector=vector,
-            payload=passage_payload(
-                indexed,
-                document=claim.id,
-                version=version,
-                tenant=claim.tenant,
-                labels=document.labels,
-            ),
-        )
-
 
 def _version(point: models.ScoredPoint | models.Record) -> tuple[str, int]:
     payload = point.payload or {}
@@ -557,9 +372,3 @@ def _found(point: models.ScoredPoint) -> Found:
         vector = np.asarray(_dense(point), np.float32)
     payload = point.payload or {}
     return Found(payload["passage"].encode(), point.score, vector, id=payload["passage_id"])
-
-
-def _busy(source: str) -> FaultError:
-    return FaultError.of(
-        FaultType.UNAVAILABLE, f"Others keep writing {source!r} at the same time.", retryable=True
-    )

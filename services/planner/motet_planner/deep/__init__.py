@@ -1,0 +1,1 @@
+"""The strategy `deep`: imported only when a task asks for it."""
