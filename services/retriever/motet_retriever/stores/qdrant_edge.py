@@ -16,15 +16,14 @@ Invariants:
 - Whatever is read for a principal is asked for with `seen_by` in the engine's own query.
 - The engine holds Python's global lock while it works, and its approximate index takes a minute to
   build, so none is built: a dense search looks at codes first (`edge_cache`), which are as settled
-  as the shard, and searches that come together are answered together (`edge_search`).
+  as the shard, and searches that come together are answered together (`edge_queue`).
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, ParamSpec, TypeVar, cast
 from uuid import UUID
@@ -37,7 +36,8 @@ from motet.messages import DocumentInfo, Filter, Passage, Principal
 from motet_retriever.stores.bm25 import bm25
 from motet_retriever.stores.collections import FolderCollections
 from motet_retriever.stores.edge_cache import CachedDocument, EdgeCache
-from motet_retriever.stores.edge_search import Answer, EdgeSearch
+from motet_retriever.stores.edge_queue import SearchQueue
+from motet_retriever.stores.edge_search import EdgeSearch
 from motet_retriever.stores.edge_shard import FORMAT, make_indexes, open_shard
 from motet_retriever.stores.edge_terms import EdgeTerms
 from motet_retriever.stores.folder import StoreFolder
@@ -74,9 +74,6 @@ R = TypeVar("R")
 
 BATCH = 256
 """Passages written at once: some 5 ms in which nothing else runs."""
-
-AT_ONCE = 16
-"""Searches that are answered together at most."""
 
 WRITING = "writing"
 """State of a record whose document may have passages that do not count."""
@@ -144,8 +141,6 @@ class QdrantEdgeStore(PassageStore):
         """Blocks; `open` is the way in."""
         self._worker = worker
         self._words = bm25()
-        self._waiting: deque[tuple[Query, asyncio.Future[Answer]]] = deque()
-        self._answering: asyncio.Task[None] | None = None
         self._unsettled: set[str] = set()
         self._closed = False
         self._folder = StoreFolder(
@@ -157,6 +152,7 @@ class QdrantEdgeStore(PassageStore):
             self._shard.optimize()  # gives back the room of what was deleted
             self._cache = EdgeCache(path / "cache", dimension)
             self._searching = EdgeSearch(self._shard, self._cache)
+            self._searches = SearchQueue(partial(self._step, self._searching.answer))
             self._unsettled.update(self._interrupted())
             self._settle_all()
             self._searching.catch_up()
@@ -191,11 +187,7 @@ class QdrantEdgeStore(PassageStore):
 
     @override
     async def search(self, query: Query) -> Mapping[Branch, Sequence[Found]]:
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append((query, answer))
-        if self._answering is None:
-            self._answering = asyncio.create_task(self._answer_all())
-        return await answer
+        return await self._searches.answer(query)
 
     @override
     async def read(
@@ -249,40 +241,6 @@ class QdrantEdgeStore(PassageStore):
             self._closed = True
             await self._worker.run(self._close)
             await self._worker.close()
-
-    async def _answer_all(self) -> None:
-        """Answers searches while any wait, those that wait at one time together."""
-        try:
-            while self._waiting:
-                some = [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]
-                asked = [each for each in some if not each[1].cancelled()]
-                if asked:
-                    await self._answer(asked)
-                # Who has an answer may ask again at once, and is answered with the others then.
-                await asyncio.sleep(0)
-        finally:
-            self._answering = None
-
-    async def _answer(self, asked: Sequence[tuple[Query, asyncio.Future[Answer]]]) -> None:
-        try:
-            answers = await self._step(self._searching.answer, [query for query, _ in asked])
-        except Exception as error:  # noqa: BLE001 - it is given to who asked
-            if len(asked) == 1:
-                (_, answer), *_ = asked
-                if not answer.cancelled():
-                    answer.set_exception(error)
-                return
-            # One of them cannot be answered: each alone, then.
-            for each in asked:
-                await self._answer([each])
-            return
-        except BaseException:
-            for _, answer in asked:
-                answer.cancel()
-            raise
-        for (_, answer), found in zip(asked, answers, strict=True):
-            if not answer.cancelled():
-                answer.set_result(found)
 
     # What follows runs in the worker's thread.
 
