@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 __all__ = ["Transitions", "personalised_pagerank"]
 
 Array = NDArray[np.float64]
-TOLERANCE = 1e-7
+TOLERANCE = 1e-6
+"""The sum of all differences to the step before, below which it is done."""
 MAX_ITERATIONS = 60
 
 
@@ -31,14 +32,18 @@ class Transitions:
         leaving = np.bincount(start, both, minlength=nodes)
         order = np.argsort(end, kind="stable")
         self._start = start[order]
-        self._end = end[order]
+        self._ends, self._first = np.unique(end[order], return_index=True)
+        """The nodes where something arrives, and the first edge to each."""
         self._share = (both / np.maximum(leaving[start], 1e-12))[order]
         self.dangling = leaving == 0
 
     def step(self, rank: Array) -> Array:
         """What arrives at each node when each gives all that it has."""
-        given = rank[self._start] * self._share
-        return np.bincount(self._end, given, minlength=self.nodes).astype(np.float64, copy=False)
+        arrived = np.zeros(self.nodes)
+        if len(self._ends):
+            given = rank[self._start] * self._share
+            arrived[self._ends] = np.add.reduceat(given, self._first)
+        return arrived
 
 
 def personalised_pagerank(transitions: Transitions, seeds: Array, damping: float) -> Array:
