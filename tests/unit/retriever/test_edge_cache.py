@@ -32,7 +32,7 @@ def cached(document: str, count: int, *to: str) -> CachedDocument:
 
 
 def nearest(cache: EdgeCache, vector: Any, *seen: str, count: int = 10_000) -> set[UUID]:
-    (found,) = cache.nearest(vector[None, :], [seen], count)
+    (found,) = cache.nearest(vector[None, :], [seen], count)()
     for each in found:
         assert cache.passage(each) == (str(each), f"é text of {each}".encode())
     assert len(found) == len(set(found))
@@ -44,7 +44,7 @@ def test_nearly_all_of_the_nearest_are_proposed(tmp_path: Path) -> None:
         there = cached("a", 5000, "x")
         cache.put(there)
         questions = vectors(20)
-        proposed = cache.nearest(questions, [("x",)] * 20, 40)
+        proposed = cache.nearest(questions, [("x",)] * 20, 40)()
     for question, found in zip(questions, proposed, strict=True):
         assert len(found) == 40
         best = np.argsort(there.vectors @ question)[-10:]
@@ -69,7 +69,7 @@ def test_rows_are_chosen_alike_however_they_are_divided(
         questions = vectors(20)
         asked, _ = edge_cache._quantized(questions)
         exact = (codes.astype(np.int32) @ asked.T.astype(np.int32)) * scales[:, None]
-        for place, found in enumerate(cache.nearest(questions, [seen] * 20, 25)):
+        for place, found in enumerate(cache.nearest(questions, [seen] * 20, 25)()):
             score = dict(zip(ids, exact[:, place], strict=True))
             best = sorted(score.values(), reverse=True)[: min(25, len(ids))]
             assert sorted((score[each] for each in found), reverse=True) == best

@@ -25,7 +25,7 @@ import mmap
 import os
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -145,8 +145,11 @@ class EdgeCache:
 
     def nearest(
         self, vectors: Vector, seen: Sequence[tuple[str, ...]], count: int
-    ) -> list[list[UUID]]:
-        """The ids of the `count` rows nearest to each vector, of those found by one of `seen`."""
+    ) -> Callable[[], list[list[UUID]]]:
+        """The ids of the `count` rows nearest to each vector, of those found by one of `seen`.
+
+        They are looked for in other threads; calling what is returned waits for them.
+        """
         codes, _ = _quantized(vectors)
         packed = numkong.dots_pack(codes, dtype="int8")
         masks = [self._mask(keys) for keys in seen]
@@ -160,15 +163,20 @@ class EdgeCache:
             ]
 
         # Neither the product nor what follows holds the lock for long.
-        parts = list(self._threads.map(best_of, _parts(self._used)))
-        found: list[list[UUID]] = []
-        for place in range(len(seen)):
-            rows = np.concatenate([part[place][0] for part in parts] or [np.empty(0, np.intp)])
-            if len(rows) > count:
-                scores = np.concatenate([part[place][1] for part in parts])
-                rows = rows[np.argpartition(scores, -count)[-count:]]
-            found.append([each for row in rows if (each := self._ids[row]) is not None])
-        return found
+        looking = self._threads.map(best_of, _parts(self._used))
+
+        def merged() -> list[list[UUID]]:
+            parts = list(looking)
+            found: list[list[UUID]] = []
+            for place in range(len(seen)):
+                rows = np.concatenate([part[place][0] for part in parts] or [np.empty(0, np.intp)])
+                if len(rows) > count:
+                    scores = np.concatenate([part[place][1] for part in parts])
+                    rows = rows[np.argpartition(scores, -count)[-count:]]
+                found.append([each for row in rows if (each := self._ids[row]) is not None])
+            return found
+
+        return merged
 
     def passage(self, point: UUID) -> tuple[str, bytes] | None:
         """A passage's id, and the passage in JSON; None if it is not here."""

@@ -2,8 +2,8 @@
 
 Invariants:
 
-- Both branches are asked in one call of the engine, which nothing interleaves with, and each of its
-  queries carries all conditions. What the codes propose only narrows the dense one.
+- Nothing interleaves with the calls of the engine that answer searches, and each of its queries
+  carries all conditions. What the codes propose only narrows the dense ones.
 - Where the codes may have missed something (a filter that few of their proposals meet), the engine
   compares with everything.
 """
@@ -11,7 +11,7 @@ Invariants:
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeAlias, cast
 from uuid import UUID
 
@@ -91,44 +91,73 @@ class EdgeSearch:
 
     def answer(self, queries: Sequence[Query]) -> list[Answer]:
         """What each query finds."""
-        proposed = self._proposed(queries)
-        asked: list[tuple[int, Branch]] = []
-        requests: list[qdrant.QueryRequest] = []
-        for place, query in enumerate(queries):
-            if query.vector is not None:
-                asked.append((place, "dense"))
-                requests.append(self._dense(query, proposed.get(place)))
-            if query.words is not None:
-                asked.append((place, "sparse"))
-                words = qdrant.Query.Nearest(self._words.embed_query(query.words), using="sparse")
-                requests.append(_request(query, words, query.limit, _conditions(query)))
-        results = self._shard.query_batch(qdrant.QueryBatchRequest(requests))
-        answers: list[Answer] = [{} for _ in queries]
-        for (place, branch), points in zip(asked, results, strict=True):
-            query = queries[place]
-            if branch == "dense" and place in proposed and len(points) < _wanted(query):
-                points = self._shard.query(self._dense(query, None))  # noqa: PLW2901
-            answers[place][branch] = [self._found(each) for each in points[: query.limit]]
-        return answers
-
-    def _proposed(self, queries: Sequence[Query]) -> dict[int, list[UUID]]:
-        """Of the queries for which codes are looked at, by place, what is nearest."""
-        places = [
-            place
+        propose = self._proposing(queries)  # in other threads
+        try:
+            words = {
+                place: _request(query, self._terms(query.words), query.limit, _conditions(query))
+                for place, query in enumerate(queries)
+                if query.words is not None
+            }
+            sparse = self._asked(queries, words)
+        finally:
+            proposed = propose()
+        vectors = {
+            place: self._dense(query, proposed.get(place))
             for place, query in enumerate(queries)
             if query.vector is not None
-            and not query.exact
-            and len(self._cache) >= max(CODED_FROM, WORTH_IT * _proposals(query))
+        }
+        dense = self._asked(queries, vectors, proposed)
+        return [
+            {
+                **({"dense": dense[place]} if place in dense else {}),
+                **({"sparse": sparse[place]} if place in sparse else {}),
+            }
+            for place in range(len(queries))
         ]
-        if not places:
+
+    def _asked(
+        self,
+        queries: Sequence[Query],
+        requests: Mapping[int, qdrant.QueryRequest],
+        proposed: Collection[int] = (),
+    ) -> dict[int, list[Found]]:
+        """What a branch finds, by the places of the queries."""
+        if not requests:
             return {}
+        found: dict[int, list[Found]] = {}
+        results = self._shard.query_batch(qdrant.QueryBatchRequest([*requests.values()]))
+        for place, points in zip(requests, results, strict=True):
+            query = queries[place]
+            if place in proposed and len(points) < _wanted(query):
+                points = self._shard.query(self._dense(query, None))  # noqa: PLW2901
+            found[place] = [self._found(each) for each in points[: query.limit]]
+        return found
+
+    def _proposing(self, queries: Sequence[Query]) -> Callable[[], dict[int, list[UUID]]]:
+        """What is nearest by codes, by the places of the queries for which they are looked at."""
+        places = [place for place, query in enumerate(queries) if self._by_codes(query)]
+        if not places:
+            return dict
         chosen = [queries[place] for place in places]
         nearest = self._cache.nearest(
             np.stack([cast("Any", query.vector) for query in chosen]),
             [tuple(seen_by(query.principal, query.level)) for query in chosen],
             max(map(_proposals, chosen)),
         )
-        return dict(zip(places, nearest, strict=True))
+        return lambda: dict(zip(places, nearest(), strict=True))
+
+    def _by_codes(self, query: Query) -> bool:
+        """Whether codes are looked at first: where an exact comparison has more to look at."""
+        least = max(CODED_FROM, WORTH_IT * _proposals(query))
+        if query.vector is None or query.exact or len(self._cache) < least:
+            return False
+        if not _narrowed(query):
+            return True
+        which = qdrant.Filter(must=_conditions(query))
+        return self._shard.count(qdrant.CountRequest(filter=which, exact=False)) >= least
+
+    def _terms(self, words: str) -> qdrant.Query:
+        return qdrant.Query.Nearest(self._words.embed_query(words), using="sparse")
 
     def _found(self, point: qdrant.ScoredPoint) -> Found:
         name: Any = point.id  # a UUID, as all that are made here
