@@ -83,6 +83,7 @@ async def corpus_mesh(*, graph: bool, model: str = "none") -> AsyncGenerator[Cor
                 folder,
                 cache_dir=settings.cache_dir,
                 embedding_model=settings.embedding_model,
+                model_cache=False,  # how long ingestion takes is one of the figures
                 model=model,
                 stream_max_bytes=4 << 30,
                 results_max_age_s=60,

@@ -56,7 +56,7 @@ from motet.messages import (
     STRATEGIES as RETRIEVALS,
 )
 from motet.models import Embedder, embedder
-from motet.settings import Settings, load_settings
+from motet.settings import load_settings
 from motet.telemetry import setup
 from motet_graph.app import open_store
 from motet_graph.atlas import Atlas
@@ -138,7 +138,7 @@ async def bm25(data: Data, _stack: AsyncExitStack) -> Find:
 
 async def dense(data: Data, _stack: AsyncExitStack) -> Find:
     """Embeddings of the passages only."""
-    model = embedder(load_settings())
+    model = embedder(load_settings().model_copy(update={"model_cache": False}))
     vectors = await model.embed([f"{each['title']}\n{each['text']}" for each in data.corpus])
 
     async def find(question: str) -> list[int]:
@@ -161,7 +161,7 @@ async def _graph(
     data: Data, stack: AsyncExitStack, triples: dict[str, list[list[str]]] | None
 ) -> Find:
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="motet-multihop-"))
-    settings = Settings(data_dir=Path(folder), cache_dir=load_settings().cache_dir)
+    settings = load_settings().model_copy(update={"data_dir": Path(folder), "model_cache": False})
     own = GraphSettings(url=None, dir=None)
     store = await stack.enter_async_context(open_store(own, settings))
     model: Embedder = embedder(settings)
