@@ -5,8 +5,11 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
+
+import pytest
 
 from motet_retriever.stores.catalogue_store import CatalogueStore, MakeIndex
 from motet_retriever.stores.chroma_index import ChromaIndex
@@ -14,7 +17,14 @@ from motet_retriever.stores.faiss_index import FaissIndex
 from motet_retriever.stores.milvus_index import MilvusIndex
 from tests.integration.stored_documents import DIMENSION, version
 
-__all__ = ["INDEXES", "LAST_STEP", "open_catalogue", "replace_and_die"]
+__all__ = ["INDEXES", "LAST_STEP", "needs", "open_catalogue", "replace_and_die"]
+
+
+def needs(package: str) -> None:
+    """Skips a test where a package is not installed, without importing it."""
+    if find_spec(package) is None:
+        pytest.skip(f"the package {package} of an extra is not installed")
+
 
 IN_THE_FOLDER: dict[str, Any] = {"url": None, "key": None, "collection": "motet"}
 INDEXES: dict[str, MakeIndex] = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any, cast
@@ -26,6 +27,7 @@ from motet_retriever.stores.vector_index import Rows
 from tests.integration.catalogue_processes import (
     INDEXES,
     LAST_STEP,
+    needs,
     open_catalogue,
     replace_and_die,
 )
@@ -260,7 +262,7 @@ class TestFaiss(CatalogueContract):
 
     @pytest.fixture(autouse=True)
     def installed(self) -> None:
-        pytest.importorskip("faiss", reason="the extra `faiss` is not installed")
+        needs("faiss")
 
 
 class TestChroma(CatalogueContract):
@@ -268,7 +270,7 @@ class TestChroma(CatalogueContract):
 
     @pytest.fixture(autouse=True)
     def installed(self) -> None:
-        pytest.importorskip("chromadb", reason="the extra `chroma` is not installed")
+        needs("chromadb")
 
 
 class TestMilvus(CatalogueContract):
@@ -278,4 +280,28 @@ class TestMilvus(CatalogueContract):
 
     @pytest.fixture(autouse=True)
     def installed(self) -> None:
-        pytest.importorskip("milvus_lite", reason="the extra `milvus` is not installed")
+        needs("milvus_lite")
+
+    def test_a_file_dotenv_is_left_alone(self, tmp_path: Path) -> None:
+        """pymilvus would take one that lies somewhere above it into the environment."""
+        (tmp_path / "dotenv").write_text("OF_SOMEBODY_ELSE=1")
+        done = subprocess.run(
+            [sys.executable, "-c", OPENED, tmp_path / "dotenv", tmp_path / "store"],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        assert done.stdout.split() == ["None", "None"]
+
+
+OPENED = """
+import os, pathlib, sys
+import dotenv.main
+dotenv.main.find_dotenv = lambda *_, **__: sys.argv[1]
+from tests.integration.catalogue_processes import INDEXES
+from motet_retriever.stores.vector_index import Home
+path = pathlib.Path(sys.argv[2])
+path.mkdir()
+INDEXES["milvus"](path, Home("c", "m", 8)).close()
+print(os.environ.get("OF_SOMEBODY_ELSE"), os.environ.get("PYTHON_DOTENV_DISABLED"))
+"""

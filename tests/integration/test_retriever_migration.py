@@ -51,6 +51,7 @@ from motet_retriever.stores.port import PassageStore, Query, StoredDocument
 from motet_retriever.stores.qdrant_calls import Collection
 from motet_retriever.stores.qdrant_collections import QdrantCollections
 from motet_retriever.stores.qdrant_edge import edge_collections
+from tests.integration.catalogue_processes import needs
 from tests.integration.qdrant_servers import Died, Hesitating, dying, hesitating
 from tests.integration.qdrant_wire import WireServer
 from tests.integration.stored_documents import run_in_process
@@ -139,7 +140,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(params=["folder", "catalogue", "server"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     if request.param == "catalogue":
-        pytest.importorskip("faiss", reason="the extra `faiss` is not installed")
+        needs("faiss")
     return Place(tmp_path, request.param)
 
 

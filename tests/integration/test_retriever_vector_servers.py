@@ -29,7 +29,7 @@ from motet_retriever.stores.chroma_index import ChromaIndex
 from motet_retriever.stores.collections import EmbeddingModel
 from motet_retriever.stores.milvus_index import MilvusIndex
 from motet_retriever.stores.port import PassageStore, Query
-from tests.integration.catalogue_processes import open_catalogue
+from tests.integration.catalogue_processes import needs, open_catalogue
 from tests.integration.store_access import AccessContract
 from tests.integration.stored_documents import DIMENSION, unit, version
 from tests.integration.test_retriever_store import everything
@@ -169,11 +169,11 @@ class TestChroma(ServerContract):
         self._url = servers("chroma", self.start)
 
     def index(self, url: str) -> MakeIndex:
-        pytest.importorskip("chromadb", reason="the extra `chroma` is not installed")
+        needs("chromadb")
         return partial(ChromaIndex, url=url, key="secret", collection="motet")
 
     def start(self, folder: Path) -> Server:
-        pytest.importorskip("chromadb", reason="the extra `chroma` is not installed")
+        needs("chromadb")
         return chroma(folder)
 
     async def test_a_server_that_says_nothing_is_a_fault(
@@ -191,11 +191,11 @@ class TestMilvus(ServerContract):
         self._url = servers("milvus", self.start)
 
     def index(self, url: str) -> MakeIndex:
-        pytest.importorskip("milvus_lite", reason="the extra `milvus` is not installed")
+        needs("milvus_lite")
         return partial(MilvusIndex, url=url, key="root:secret", collection="0-motet")
 
     def start(self, folder: Path) -> Server:
-        pytest.importorskip("milvus_lite", reason="the extra `milvus` is not installed")
+        needs("milvus_lite")
         return milvus(folder)
 
 
@@ -210,7 +210,7 @@ def test_against_a_real_milvus() -> None:
 @pytest.mark.parametrize("kind", ["faiss", "chroma", "milvus"])
 async def test_the_settings_choose_the_store(kind: Any, tmp_path: Path) -> None:
     """One for documents and one for memories beside it."""
-    pytest.importorskip({"faiss": "faiss", "chroma": "chromadb", "milvus": "pymilvus"}[kind])
+    needs({"faiss": "faiss", "chroma": "chromadb", "milvus": "pymilvus"}[kind])
     own = RetrieverSettings(store=kind, store_dir=tmp_path / "retriever")
     for part in ("", "-memory"):
         async with chosen(own, part) as store:
@@ -223,7 +223,7 @@ async def test_the_settings_choose_the_store(kind: Any, tmp_path: Path) -> None:
 
 async def test_a_folder_goes_from_one_engine_to_another(tmp_path: Path) -> None:
     for name in ("faiss", "chromadb"):
-        pytest.importorskip(name)
+        needs(name)
     there: dict[str, set[str]] = {}
     for number, kind in enumerate(("faiss", "chroma", "faiss", "chroma")):
         own = RetrieverSettings(store=cast("Any", kind), store_dir=tmp_path)

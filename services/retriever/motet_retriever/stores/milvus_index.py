@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -42,6 +43,21 @@ KEY_BYTES = 512
 CALL_WITHIN_S = 15.0
 
 
+@contextmanager
+def _without_dotenv() -> Generator[None]:
+    """Keeps pymilvus from taking a file `.env`, of whatever, into this process' environment."""
+    name = "PYTHON_DOTENV_DISABLED"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
 class MilvusIndex(VectorIndex):
     """A collection of Milvus's."""
 
@@ -57,10 +73,11 @@ class MilvusIndex(VectorIndex):
             FaultError: The server does not answer.
         """
         try:
-            from pymilvus import MilvusClient, MilvusException
+            with _without_dotenv():
+                from pymilvus import MilvusClient, MilvusException
 
-            if url is None:
-                import_module("milvus_lite")
+                if url is None:
+                    import_module("milvus_lite")
         except ImportError as error:
             raise not_installed("milvus", error) from None
         self._failures = MilvusException
