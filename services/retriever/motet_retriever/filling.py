@@ -233,12 +233,15 @@ class Filling:
             }
             total += len(page)
             if changed:
-                different += await self._copy_page(begins, len(page), changed, there_before)
+                await self._copy_page(begins, len(page), changed, there_before)
+                # Also what was not met again, since a new document has moved it out of the page.
+                different += len(changed)
             self._say(total)
             if after is None:
                 break
         for (tenant, source), (_, owner) in there.items():
-            different += await self._remove(tenant, source, owner)
+            await self._remove(tenant, source, owner)
+            different += 1
         return different
 
     async def _versions(self) -> dict[Key, tuple[bytes, Principal]]:
@@ -257,7 +260,7 @@ class Filling:
         count: int,
         changed: set[Key],
         there: dict[Key, tuple[bytes, Principal] | None],
-    ) -> int:
+    ) -> None:
         """Copies of a page what has changed, one document after another."""
         copied = 0
         with self._tracer.span(names.migrate(self._what), SpanKind.INTERNAL, {}) as span:
@@ -270,7 +273,6 @@ class Filling:
                 if after is None:
                     break
             span.set_attribute(names.DOCUMENTS, copied)
-        return copied
 
     async def _copy(self, stored: StoredDocument, owner: Principal | None) -> int:
         """Whether a document was brought to what it is; not if it has changed since it was read."""
@@ -292,12 +294,11 @@ class Filling:
         self._copied += 1
         return 1
 
-    async def _remove(self, tenant: str, source: str, owner: Principal) -> int:
+    async def _remove(self, tenant: str, source: str, owner: Principal) -> None:
         """Removes what is not there any more."""
         async with self._follower.turn(tenant, source):
-            if await self._source.find(owner, [source]):
-                return 1
-            return len(await self._target.delete(owner, [source]))
+            if not await self._source.find(owner, [source]):
+                await self._target.delete(owner, [source])
 
     async def _embed(self, texts: Sequence[str]) -> Vector:
         parts: list[Vector] = []
