@@ -95,7 +95,13 @@ async def test_tasks_outlive_every_container(
     planned = Plan.of(120, seed=5, over_s=over_s, every_s=over_s, ack_wait_s=ACK_WAIT_S)
     plan = Plan(planned.tasks, faults)
     url = f"nats://127.0.0.1:{stack.nats_port}"
-    chaos = Settings(nats_url=url, namespace="chaos", data_dir=folder, spans_dir=folder / "spans")
+    chaos = Settings(
+        nats_url=url,
+        namespace="chaos",
+        data_dir=folder,
+        spans_dir=folder / "spans",
+        stream_max_bytes=256 << 20,
+    )
     containers = Containers(engine, stack.project)
     telemetry = setup("client", chaos)
     async with (
