@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -117,11 +118,13 @@ class ServerContract(AccessContract):
 
     _url: str
 
+    @abstractmethod
     def index(self, url: str) -> MakeIndex:
-        raise NotImplementedError
+        """What opens an index on the server at `url`."""
 
+    @abstractmethod
     def start(self, folder: Path) -> Server:
-        raise NotImplementedError
+        """A server that keeps its data in `folder`."""
 
     async def open(self, path: Path) -> PassageStore:
         return await open_catalogue(path, self.index(self._url))
