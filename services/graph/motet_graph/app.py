@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Annotated
@@ -13,8 +12,7 @@ from faststream.annotations import ContextRepo
 
 from motet.agent import Agent
 from motet.bus import Bus
-from motet.errors import SetupError
-from motet.models import ChatModel, chat_model
+from motet.models import ChatModel, optional_chat_model
 from motet.models import embedder as embedder_of
 from motet.settings import Settings, load_settings
 from motet_graph.arcadedb_server import DATABASE, embedded_server
@@ -31,8 +29,6 @@ from motet_graph.stores.bolt import BoltStore
 
 __all__ = ["agent", "open_store", "reader_of"]
 
-log = logging.getLogger(__name__)
-
 
 def reader_of(own: GraphSettings, settings: Settings) -> ChatModel | None:
     """The chat model, where the settings have it read passages.
@@ -41,13 +37,10 @@ def reader_of(own: GraphSettings, settings: Settings) -> ChatModel | None:
         SetupError: It cannot be had, and MOTET_GRAPH_EXTRACTION is `model`; `auto` reads passages
             by spelling then.
     """
-    try:
-        return chat_model(settings) if own.reads_by_model(settings) else None
-    except SetupError as error:
-        if own.extraction == "model":
-            raise
-        log.warning("passages are read by spelling, not by a model: %s", error)
+    if not own.reads_by_model(settings):
         return None
+    without = "passages are read by spelling, not by a model"
+    return optional_chat_model(settings, needed=own.extraction == "model", without=without)
 
 
 @asynccontextmanager

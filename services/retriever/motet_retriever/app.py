@@ -15,7 +15,7 @@ from faststream.annotations import ContextRepo
 from motet.agent import Agent
 from motet.bus import Bus
 from motet.errors import SetupError
-from motet.models import ChatModel, Embedder, chat_model
+from motet.models import ChatModel, Embedder, optional_chat_model
 from motet.models import embedder as embedder_of
 from motet.settings import Settings, load_settings
 from motet_retriever.ingestion import Ingestion
@@ -91,13 +91,10 @@ def chat_of(own: RetrieverSettings, settings: Settings) -> ChatModel | None:
     Raises:
         SetupError: It cannot be, and MOTET_RETRIEVER_MODEL is `on`; `auto` does without it then.
     """
-    try:
-        return chat_model(settings) if own.asks_model(settings) else None
-    except SetupError as error:
-        if own.model == "on":
-            raise
-        log.warning("questions are not reworded by a model: %s", error)
+    if not own.asks_model(settings):
         return None
+    without = "questions are not reworded by a model"
+    return optional_chat_model(settings, needed=own.model == "on", without=without)
 
 
 @asynccontextmanager

@@ -15,8 +15,16 @@ Invariants:
   with the first model that needs them. Nothing here sends traces to anybody's service.
 """
 
-from motet.models.chat import ChatModel, chat_model
+from motet.models.chat import ChatModel, chat_model, optional_chat_model
 from motet.models.choice import ModelChoice, choose
 from motet.models.embeddings import Embedder, embedder
 
-__all__ = ["ChatModel", "Embedder", "ModelChoice", "chat_model", "choose", "embedder"]
+__all__ = [
+    "ChatModel",
+    "Embedder",
+    "ModelChoice",
+    "chat_model",
+    "choose",
+    "embedder",
+    "optional_chat_model",
+]

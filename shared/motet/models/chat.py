@@ -11,10 +11,12 @@ Invariants:
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from motet.errors import SetupError
 from motet.messages import Fault, FaultType
 from motet.models.cache import ResponseCache, request_key
 from motet.models.choice import NO_MODEL, calls_tools, choices
@@ -26,7 +28,9 @@ from motet.settings import Settings
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage, BaseMessage
 
-__all__ = ["REPAIRS", "ChatModel", "Messages", "cannot_act", "chat_model"]
+__all__ = ["REPAIRS", "ChatModel", "Messages", "cannot_act", "chat_model", "optional_chat_model"]
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -54,6 +58,23 @@ def chat_model(settings: Settings) -> ChatModel:
     cache = ResponseCache(settings.cache_dir / "answers") if settings.model_cache else None
     acting = [each for each in endpoints if calls_tools(each.choice, settings)]
     return ChatModel(endpoints, cache, acting)
+
+
+def optional_chat_model(settings: Settings, *, needed: bool, without: str) -> ChatModel | None:
+    """The same for who can do without: None where it cannot be had and is not `needed`.
+
+    `without` is what the log says is so then.
+
+    Raises:
+        SetupError: It is needed, and cannot be had.
+    """
+    try:
+        return chat_model(settings)
+    except SetupError as error:
+        if needed:
+            raise
+        log.warning("%s: %s", without, error)
+        return None
 
 
 class ChatModel:
