@@ -51,7 +51,7 @@ class TestCluster:
         await self._reached(self._all_healthy, within_s)
 
     async def leader(
-        self, stream: str, consumer: str | None = None, *, within_s: float = 30
+        self, stream: str, consumer: str | None = None, *, within_s: float = 60
     ) -> TestServer:
         """The server that leads a stream, or one of its consumers, once there is one.
 
