@@ -6,7 +6,8 @@ umask 077
 
 # shellcheck disable=SC2086  # options are words
 motet nats keys /keys ${MOTET_OWN_AGENTS:-}
-[ -s /keys/neo4j ] || python -c 'import secrets; print(secrets.token_urlsafe(24))' >/keys/neo4j
+# Hexadecimal: Neo4j's start takes a password that begins with a dash for an option.
+[ -s /keys/neo4j ] || python -c 'import secrets; print(secrets.token_hex(24))' >/keys/neo4j
 
 give() { # give FILE NAME/FILE MODE
     rm -f "/out/$2.new"
