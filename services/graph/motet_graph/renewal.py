@@ -83,8 +83,12 @@ class Renewal:
                 self._say(len(left))
                 for tenant, sources in _groups(left):
                     await self._renew(tenant, sources)
-            except MotetError as error:
-                log.warning("the renewal of the graph is tried again: %s", error)
+            except Exception as error:  # whatever it is, searches go on
+                log.warning(
+                    "the renewal of the graph is tried again: %s",
+                    error,
+                    exc_info=not isinstance(error, MotetError),
+                )
             else:
                 if self._renewed > before:
                     continue

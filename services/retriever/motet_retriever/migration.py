@@ -171,7 +171,8 @@ class Indexes:
     async def give_way(self) -> None:
         """Waits until no call is under way, for a while at most."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), GIVES_WAY_S)
+            async with asyncio.timeout(GIVES_WAY_S):
+                await self._idle.wait()
 
     async def close(self) -> None:
         """Waits for nothing: a migration goes on when it is next opened."""
