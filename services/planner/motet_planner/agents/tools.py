@@ -1,4 +1,4 @@
-"""Tools: the skills of living agents as a model calls them.
+"""Tools: the skills of living agents as a model calls them, and the person who submitted the task.
 
 Invariants:
 
@@ -6,11 +6,11 @@ Invariants:
   goes on where another died delegates the same step, and the ledger has its outcome.
 - An input is held to the skill's schema before anything is delegated.
 - A fault of a skill is something that the model is told; a fault of the task itself ends it.
+- What skills give is shown as data, within a fence.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any, TypedDict
@@ -21,17 +21,36 @@ from langchain_core.tools import BaseTool, StructuredTool
 from langgraph.types import Command
 
 from motet.errors import FaultError
+from motet.messages import Question
+from motet.text.fencing import fence
 from motet_planner.arguments import check_input
 from motet_planner.catalogue import Skill
-from motet_planner.composing import shown_output
-from motet_planner.evidence import lines_of
-from motet_planner.instructions import is_instruction
-from motet_planner.looking import spending_of
-from motet_planner.nodes import passages_of, raise_if_ending
+from motet_planner.evidence import PassageData, mark_of, passages_of, shown_passages
+from motet_planner.faults import raise_if_ending
+from motet_planner.outputs import shown_output
+from motet_planner.retrieval import spending_of
 from motet_planner.run import Run
-from motet_planner.state import PassageData
 
-__all__ = ["StepResult", "mark_of", "tools_of"]
+__all__ = ["ASK", "StepResult", "tools_of"]
+
+ASK = "ask_person"
+"""The tool that puts a question to a person."""
+_ASKED = {
+    "type": "object",
+    "properties": {
+        "question": {"type": "string", "minLength": 1, "maxLength": 2000},
+        "options": {
+            "type": "array",
+            "items": {"type": "string", "maxLength": 200},
+            "maxItems": 20,
+            "description": "Answers to choose from; left out for a free answer.",
+        },
+    },
+    "required": ["question"],
+    "additionalProperties": False,
+}
+_SHOWN_CHARACTERS = 60_000
+"""Characters of one output that the model is shown; the rest is told to be left out."""
 
 
 class StepResult(TypedDict):
@@ -44,13 +63,9 @@ class StepResult(TypedDict):
 
 
 def tools_of(run: Run) -> list[BaseTool]:
-    """A tool for each skill that can be used now."""
-    return [_tool(skill, run) for skill in run.catalogue.values()]
-
-
-def mark_of(passage: str) -> str:
-    """How a passage is cited while its task is done: stable, whoever found it first."""
-    return "p" + hashlib.sha256(passage.encode()).hexdigest()[:6]
+    """A tool for each skill that can be used now, and one to ask the person where a task may."""
+    tools = [_tool(skill, run) for skill in run.catalogue.values()]
+    return [*tools, _asking(run)] if run.may_ask else tools
 
 
 def _tool(skill: Skill, run: Run) -> BaseTool:
@@ -60,10 +75,39 @@ def _tool(skill: Skill, run: Run) -> BaseTool:
     # Spelled out, because LangChain reads the types of parameters when the tool is made.
     delegate.__annotations__["runtime"] = ToolRuntime
     return StructuredTool(
-        name=skill.name.replace(".", "__")[:64],
+        name=skill.tool_name,
         description=skill.card.description,
         args_schema=skill.schema,
         coroutine=delegate,
+    )
+
+
+def _asking(run: Run) -> BaseTool:
+    async def ask(
+        runtime: ToolRuntime[Any, Any], question: str, options: list[str] | None = None
+    ) -> str:
+        asked = Question(
+            kind="answer",
+            prompt=question,
+            name=f"q-{_step(runtime)}".lower()[:64],
+            options=tuple(options or ()),
+        )
+        try:
+            reply = await run.call.ask(asked)
+        except FaultError as error:
+            raise_if_ending(error, run)
+            return f"The person did not answer: {error.fault.message}"
+        return fence(_as_text(reply.value), label="reply")
+
+    ask.__annotations__["runtime"] = ToolRuntime
+    return StructuredTool(
+        name=ASK,
+        description=(
+            "Asks the person who submitted the task, and waits. Only where the goal can be "
+            "understood in several ways that lead to different answers, and no tool can tell."
+        ),
+        args_schema=_ASKED,
+        coroutine=ask,
     )
 
 
@@ -93,7 +137,7 @@ async def _delegated(
     message = ToolMessage(
         told,
         tool_call_id=runtime.tool_call_id or "",
-        name=skill.name,
+        name=skill.tool_name,
         status="error" if failed else "success",
     )
     return Command(
@@ -125,21 +169,15 @@ def _step(runtime: ToolRuntime[Any, Any]) -> str:
 def _told(output: Any, passages: list[PassageData]) -> str:
     """An output as a model reads it: passages with their marks, anything else as JSON."""
     if not passages:
-        return json.dumps(output, ensure_ascii=False)
-    parts = [
-        f"[{mark_of(each['id'])}] {' > '.join((each['title'], *each.get('section', ())))}\n"
-        + _without_instructions(each)
-        for each in passages
-    ]
+        text = json.dumps(output, ensure_ascii=False)
+        left = len(text) - _SHOWN_CHARACTERS
+        told = fence(text[:_SHOWN_CHARACTERS], label="result")
+        return f"{told}\n({left} more characters are left out: ask for less.)" if left > 0 else told
+    shown = shown_passages((mark_of(each["id"]), each) for each in passages)
     if isinstance(output, Mapping) and "paths" in output:
-        parts.insert(0, json.dumps(output["paths"], ensure_ascii=False))
-    return "\n\n".join(parts)
+        return f"{fence(json.dumps(output['paths'], ensure_ascii=False), label='paths')}\n{shown}"
+    return shown
 
 
-def _without_instructions(passage: PassageData) -> str:
-    """A passage's text without the sentences that address a model."""
-    text = passage["text"]
-    for line in lines_of([passage]):
-        if is_instruction(line.quote) or is_instruction(line.shown):
-            text = text.replace(line.quote, "")
-    return text
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,23 +1,19 @@
-"""Looking: which of a search skill's strategies a step takes, and what it may spend.
+"""Retrieval: by which strategy a task's searches look, and what they may spend.
 
-In this order: what the task asks for, what the model said in its plan, what the step's own words
-call for, and else nothing, which leaves it to whoever searches. A strategy is only ever named to
-a skill whose card has it. English; where no cue is found the searching agent's default stands.
+A task may fix the strategy, and a model that plans may name one for a search. Else nothing is named,
+which leaves it to whoever searches. A strategy is only ever named to a skill whose card has it.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from motet.errors import FaultError
-from motet.messages import AgentCard, Budget, FaultType
+from motet.messages import Budget, FaultType
 from motet_planner.catalogue import Catalogue
-from motet_planner.state import StepData
-from motet_planner.words import names
 
-__all__ = ["ABOUT", "UNDECIDED", "choose", "offered", "require", "shown", "spending_of"]
+__all__ = ["ABOUT", "UNDECIDED", "offered", "require", "shown", "spending_of"]
 
 UNDECIDED = "default"
 """What a model says that leaves it to whoever searches."""
@@ -39,28 +35,6 @@ _ASKING = frozenset({"multi_query", "hyde", "multi_hop"})
 _SHARE = 4
 """Such a search gets one part in so many of what is left, so that reading and answering have the
 rest."""
-
-_GRAPH = "graph.search"
-_CHAIN = re.compile(
-    r"""
-      (?<!\bis)(?<!\bare)(?<!\bwas)(?<!\bwere)(?<!\bwhich)(?<!\bwhat)  # one thing is asked for
-      (?<!^)\s(?:the|a|an)\s+ (?:[\w-]+\s+){1,3}? (?:that|which|who|whose|where)\s  # it is told by
-    | \bof\s+(?:the|a|an)\s+ (?:[\w-]+\s+){1,3}? of\s  # the X of the Y of Z
-    | \w['’]s\s+(?:[\w-]+\s+){0,2}?[\w-]+['’]s\s  # Z's Y's X
-    """,
-    re.IGNORECASE | re.VERBOSE,
-)
-_CONNECTION = re.compile(
-    r"\b(?:connect(?:ed|ion|ions|s)?|relat(?:ed|ion|ions|ionship|ionships)|link(?:s|ed)?|ties"
-    r"|in\s+common|to\s+do\s+with)\b",
-    re.IGNORECASE,
-)
-_OVERVIEW = re.compile(
-    r"\b(?:overview|summar(?:y|i[sz]e|ies|i[sz]ing)|outline|main\s+(?:points|topics|themes|ideas)"
-    r"|gist|what\s+(?:is|are)\s+.{1,80}\s+about)\b",
-    re.IGNORECASE,
-)
-
 
 def offered(catalogue: Catalogue) -> tuple[str, ...]:
     """The strategies that living search skills have, in the order of their cards."""
@@ -93,36 +67,6 @@ def shown(catalogue: Catalogue) -> str:
         return ""
     head = f'A search may say by "strategy" how to look ({UNDECIDED} when in doubt):'
     return "\n\n" + "\n".join([head, *lines])
-
-
-def choose(
-    steps: Sequence[StepData],
-    goal: str,
-    catalogue: Catalogue,
-    cards: Sequence[AgentCard],
-    wanted: str | None,
-) -> None:
-    """Gives each search of a plan its strategy, where there is one to give."""
-    searches = [step for step in steps if catalogue[step["skill"]].strategies]
-    connected = any(f"{card.name}.{each.name}" == _GRAPH for card in cards for each in card.skills)
-    for step in searches:
-        # The only step asks the goal, whatever a model made of its words.
-        words = [goal, step["what"]] if len(steps) == 1 else [step["what"]]
-        said = step.pop("strategy", None)
-        strategy = wanted or said or _called_for(words, connected=connected)
-        if strategy in catalogue[step["skill"]].strategies:
-            step["strategy"] = strategy
-
-
-def _called_for(texts: Sequence[str], *, connected: bool) -> str | None:
-    """The strategy that words call for; None when they call for none."""
-    if connected and any(_CONNECTION.search(text) and len(names(text)) > 1 for text in texts):
-        return "hybrid_graph"
-    if any(_OVERVIEW.search(text) for text in texts):
-        return "hierarchical"
-    if any(_CHAIN.search(text) and names(text) for text in texts):
-        return "multi_hop"
-    return None
 
 
 def spending_of(request: Mapping[str, Any], left: Budget) -> Budget | None:
