@@ -5,7 +5,6 @@ The only module that imports PyICU, which has no types.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -79,4 +78,6 @@ def _narrow_money() -> Any:
 
 @cache
 def _icu() -> Any:
-    return importlib.import_module("icu")
+    import icu
+
+    return icu
