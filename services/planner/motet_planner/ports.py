@@ -31,6 +31,11 @@ class Model(Protocol):
         """Tokens that it reads at most; None where that is not known."""
         ...
 
+    @property
+    def sees(self) -> bool:
+        """Whether messages may have pictures, as LangChain's content blocks."""
+        ...
+
     async def act(self, messages: Any, tools: Sequence[dict[str, Any]], *, max_tokens: int) -> Any:
         """Its next message as LangChain's, which may call tools."""
         ...

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from motet.errors import SetupError
 from motet.messages import Fault, FaultType
 from motet.models.cache import ResponseCache, request_key
-from motet.models.choice import NO_MODEL, calls_tools, choices
+from motet.models.choice import LOCAL, NO_MODEL, calls_tools, choices
 from motet.models.endpoint import Endpoint, Heard, Reply, Request
 from motet.models.faults import ModelFaultError
 from motet.models.structured import InvalidOutputError, OutputForm
@@ -35,9 +35,13 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 R = TypeVar("R")
 
-Messages = Sequence["tuple[str, str] | BaseMessage"]
+Content = str | list[dict[str, Any]]
+"""A text, or LangChain's content blocks, such as
+`{"type": "image", "base64": ..., "mime_type": "image/png"}`."""
+
+Messages = Sequence["tuple[str, str] | tuple[str, Content] | BaseMessage"]
 """A conversation: LangChain's messages, or pairs of a role (`system`, `user`, `assistant`) and a
-text."""
+content."""
 
 REPAIRS = 2
 """Further tries at an answer that does not fit."""
@@ -57,7 +61,10 @@ def chat_model(settings: Settings) -> ChatModel:
     endpoints = [endpoint_of(choice, settings) for choice in choices(settings)]
     cache = ResponseCache(settings.cache_dir / "answers") if settings.model_cache else None
     acting = [each for each in endpoints if calls_tools(each.choice, settings)]
-    return ChatModel(endpoints, cache, acting)
+    sees = settings.model_sees
+    if sees is None:
+        sees = all(each.choice.provider != LOCAL and each.sees for each in endpoints)
+    return ChatModel(endpoints, cache, acting, sees=sees)
 
 
 def optional_chat_model(settings: Settings, *, needed: bool, without: str) -> ChatModel | None:
@@ -85,6 +92,8 @@ class ChatModel:
         endpoints: Sequence[Endpoint],
         cache: ResponseCache | None = None,
         acting: Sequence[Endpoint] = (),
+        *,
+        sees: bool = False,
     ) -> None:
         """Joins models.
 
@@ -92,7 +101,10 @@ class ChatModel:
             endpoints: In the order in which they are asked.
             cache: Of answers.
             acting: Those of them that can call tools.
+            sees: Whether all of them take pictures.
         """
+        self.sees = sees
+        """Whether messages may have pictures, as LangChain's content blocks."""
         self._endpoints = endpoints
         self._acting = acting
         self._cache = cache
@@ -278,6 +290,7 @@ class _NoModel(ChatModel):
         self._cache = None
         self.provider = NO_MODEL
         self.name = ""
+        self.sees = False
 
     async def _first(
         self,
