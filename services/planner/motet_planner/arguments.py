@@ -52,8 +52,14 @@ async def arguments_of(
     if query_field(skill) is not None:
         query = step["what"]
         if known:
-            told = {"what": query, "goal": goal, "known": _shown(known)}
-            reply = await run.ask("query", _QUERY, max_tokens=_SHORT_TOKENS, **told)
+            reply = await run.ask(
+                "query",
+                _QUERY,
+                max_tokens=_SHORT_TOKENS,
+                what=query,
+                goal=goal,
+                known=_shown(known),
+            )
             query = cast("str", reply["query"])
         return search_input(skill, query, step, limit)
     request = await run.ask(

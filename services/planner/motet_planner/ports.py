@@ -27,6 +27,11 @@ class Model(Protocol):
         """Tokens that it reads at most; None where that is not known."""
         ...
 
+    @property
+    def sees(self) -> bool:
+        """Whether messages may have pictures, as LangChain's content blocks."""
+        ...
+
     async def act(
         self,
         messages: Any,

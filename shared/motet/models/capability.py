@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from motet.errors import FaultError
 from motet.messages import Value
 from motet.models import weights
-from motet.models.choice import LOCAL, ModelChoice
+from motet.models.choice import LOCAL
 from motet.models.metering import meter
 from motet.settings import Settings
 

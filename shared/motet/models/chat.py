@@ -114,6 +114,14 @@ class ChatModel:
         return min((each for each in known if each is not None), default=None)
 
     @property
+    def sees(self) -> bool:
+        """Whether messages may have pictures, as LangChain's content blocks."""
+        settings = self._settings or load_settings()
+        if settings.model_sees is not None:
+            return settings.model_sees
+        return bool(self._endpoints) and all(each.sees for each in self._endpoints)
+
+    @property
     def priced(self) -> bool:
         """Whether the price of every model is known; one that is not counts as costing nothing."""
         return all(endpoint.priced for endpoint in self._endpoints)

@@ -45,6 +45,9 @@ SEED = 7
 """Where a provider takes a seed, so that an equal request has an equal answer."""
 _REASONING_TOKENS = 4096
 """What a model that thinks before it answers may write beside the answer."""
+_PICTURE_TOKENS = 1_600
+"""About what a picture counts for, scaled down as providers do: Anthropic says (width x height) / 750
+of at most 1.15 megapixels, https://platform.claude.com/docs/en/build-with-claude/vision."""
 _CUT_OFF = {"length", "max_tokens", "model_context_window_exceeded"}
 
 
@@ -72,7 +75,9 @@ class Request:
         """About what the model reads: a token has some four characters of English."""
         said = sum(len(message.text) for message in self.messages)
         called = sum(len(str(getattr(each, "tool_calls", ""))) for each in self.messages)
-        return (said + called + (len(json.dumps(self.tools)) if self.tools else 0)) // 4
+        pictures = sum(map(_pictures, self.messages))
+        read = said + called + (len(json.dumps(self.tools)) if self.tools else 0)
+        return read // 4 + pictures * _PICTURE_TOKENS
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +131,11 @@ class Endpoint(ABC):
     def card(self) -> Mapping[str, Any]:
         """LangChain's card of the model; empty where it has none."""
         return self._model.profile or {}
+
+    @property
+    def sees(self) -> bool:
+        """Whether it takes pictures, as far as LangChain knows."""
+        return bool((self._model.profile or {}).get("image_inputs"))
 
     @property
     def priced(self) -> bool:
@@ -242,6 +252,16 @@ class Endpoint(ABC):
             observation.span.set_attribute(names.GEN_AI_OUTPUT_MESSAGES, content)
 
 
+def _pictures(message: BaseMessage) -> int:
+    """How many pictures a message has."""
+    if isinstance(message.content, str):
+        return 0
+    return sum(
+        isinstance(block, dict) and block.get("type") in ("image", "image_url")
+        for block in message.content
+    )
+
+
 class OpenAIEndpoint(Endpoint):
     """A server that speaks OpenAI's chat completions: the form rides in `response_format`.
 
@@ -310,12 +330,13 @@ class LocalEndpoint(OpenAIEndpoint):
         await super().close()
 
 
-async def _whole(chunks: AsyncIterator[AIMessageChunk], heard: Heard) -> AIMessage:
+async def _whole(chunks: AsyncIterator[AIMessage], heard: Heard) -> AIMessage:
     """The message that comes in pieces, the text of each of which is given to `heard`."""
     from langchain_core.messages.utils import message_chunk_to_message
 
     message: AIMessageChunk | None = None
-    async for chunk in chunks:
+    async for piece in chunks:
+        chunk = cast("AIMessageChunk", piece)
         message = chunk if message is None else message + chunk
         if chunk.text:
             await heard(chunk.text)

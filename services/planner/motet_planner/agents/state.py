@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, Any, NotRequired, Required
+from typing import Annotated, Any, NotRequired, Required, cast
 
 from langchain.agents.middleware import AgentMiddleware, AgentState
 from langchain_core.messages import (
@@ -48,7 +48,7 @@ def _merged(state: dict[str, Any] | None, new: Sequence[dict[str, Any]]) -> dict
 
 
 # Checkpoints have only what is new: else each would hold all that was said and found before it.
-_Messages = DeltaChannel(_messages_delta_reducer, snapshot_frequency=50)
+_Messages: Any = DeltaChannel(cast("Any", _messages_delta_reducer), snapshot_frequency=50)
 _Found = DeltaChannel(_merged, snapshot_frequency=50)
 
 

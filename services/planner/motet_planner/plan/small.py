@@ -140,13 +140,13 @@ class Small:
             ]
         )
         given = {each.value for each in quantities(told)}
-        problem = ""
+        problem, wrong = "", list[str]()
         for _ in range(_TRIES):
             reply = await self._asked(
                 "figures", _FIGURES, state, run, _INPUT_TOKENS, problem=problem
             )
             variables: dict[str, str] = {}
-            wrong: list[str] = []
+            wrong = []
             for figure in cast("list[dict[str, str]]", reply["figures"]):
                 values = [each.value for each in quantities(figure["value"])]
                 if len(values) == 1 and values[0] in given:
