@@ -112,9 +112,7 @@ class Small:
         if state["revision"] > run.settings.max_revisions:
             return None
         latest = [step for step in state["steps"] if step["revision"] == state["revision"]]
-        searched = any(
-            "answer" not in state["outcomes"].get(step["id"], {}) for step in latest
-        )
+        searched = any("answer" not in state["outcomes"].get(step["id"], {}) for step in latest)
         return "passages were found" if searched else None
 
     async def answer(self, state: PlanState, run: Run) -> Draft:
