@@ -148,9 +148,7 @@ class ChatModel:
         Raises:
             FaultError: `model_failed`, what the meter raises, or what `heard` does.
         """
-        from langchain_core.messages import convert_to_messages
-
-        request = Request(convert_to_messages(messages), max_tokens, tuple(stop or ()))
+        request = Request(_converted(messages), max_tokens, tuple(stop or ()))
         once = None if heard is None else _Once(heard)
 
         async def ask(endpoint: Endpoint) -> str:
@@ -192,10 +190,8 @@ class ChatModel:
             FaultError: `model_output_invalid` when no try fits, `model_failed`, or what the meter
                 raises.
         """
-        from langchain_core.messages import convert_to_messages
-
         form: OutputForm[Any] = OutputForm(schema, name)
-        request = Request(convert_to_messages(messages), max_tokens, form=form)
+        request = Request(_converted(messages), max_tokens, form=form)
 
         async def ask(endpoint: Endpoint) -> Any:
             key = _key(endpoint, request)
@@ -223,11 +219,9 @@ class ChatModel:
         Raises:
             FaultError: `model_failed`, also where none can call tools, or what the meter raises.
         """
-        from langchain_core.messages import convert_to_messages
-
         if not self._acting:
             raise ModelFaultError(cannot_act(self.name or self.provider))
-        request = Request(convert_to_messages(messages), max_tokens, tools=tuple(tools))
+        request = Request(_converted(messages), max_tokens, tools=tuple(tools))
 
         async def ask(endpoint: Endpoint) -> AIMessage:
             return (await endpoint.ask(request)).message
@@ -239,9 +233,7 @@ class ChatModel:
 
         Other models have nothing to prepare. What goes wrong is left for the request to find.
         """
-        from langchain_core.messages import convert_to_messages
-
-        request = Request(convert_to_messages(messages), 1)
+        request = Request(_converted(messages), 1)
         for endpoint in self._endpoints:
             await endpoint.prepare(request)
 
@@ -362,6 +354,13 @@ def _accepted(reply: Reply, form: OutputForm[T]) -> T:
             limit = f"after {reply.counts.output} tokens"
             raise InvalidOutputError(f"it was cut off {limit}, so make it shorter") from None
         raise
+
+
+def _converted(messages: Messages) -> list[BaseMessage]:
+    from langchain_core.messages import convert_to_messages
+
+    given: Any = messages  # LangChain's type of pairs has no content blocks, which they may have
+    return convert_to_messages(given)
 
 
 def _key(endpoint: Endpoint, request: Request) -> str:
