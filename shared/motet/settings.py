@@ -74,9 +74,13 @@ class Settings(ServiceSettings):
     """Base URL of an OpenAI-style server, such as `http://127.0.0.1:8000/v1` for vLLM."""
     model_fallbacks: str = ""
     """Models to try when `model` fails, `provider:name` separated by commas."""
+    model_profile: Literal["auto", "small", "capable"] = "auto"
+    """How far the chat model is left to itself: a `capable` one calls tools, and what it says is
+    checked and marked but never overruled; a `small` one is asked one thing at a time. `auto`
+    takes the model's card, and asks a model that has none for one tool call."""
     model_tools: bool | None = None
-    """Whether the models call tools, which the strategy `deep` needs. None takes providers' models
-    for ones that do, and `local:` ones, of a server of your own, for ones that do not."""
+    """Whether the models call tools in their provider's own form. None takes the card's word, or
+    the probe's. A model that does not is asked for its calls as JSON."""
     model_sees: bool | None = None
     """Whether the models take pictures, which tasks may have as inputs. None takes what LangChain
     knows of them, and ones of a server of your own for ones that do not."""

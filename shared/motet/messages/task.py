@@ -133,8 +133,9 @@ class Citation(Value):
     """Where the passage begins in a recording, in seconds; None for what was written."""
     end_s: float | None = Field(default=None, ge=0)
     """Where it ends in a recording."""
-    supported: bool = True
-    """Whether a check found the cited statement in the passage."""
+    supported: bool | None = True
+    """Whether a check found the cited statement in the passage: true where it did, false where the
+    passage says otherwise or a quote is not in it, null where the check could not tell."""
 
 
 class Answer(Message):
