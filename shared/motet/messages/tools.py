@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, StringConstraints
 
 from motet.messages.base import Message, Value
 
@@ -21,6 +21,10 @@ __all__ = [
 ]
 
 
+Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$")]
+"""A BCP 47 tag, such as `de` or `de-CH`."""
+
+
 class CalculateRequest(Message):
     """Exact arithmetic."""
 
@@ -28,12 +32,15 @@ class CalculateRequest(Message):
     model_config = ConfigDict(coerce_numbers_to_str=True)
 
     expression: str = Field(min_length=1, max_length=1000)
-    """Such as `(1250 - 980) / 980 * 100` or `revenue * 0.2`: + - * / // % **, parentheses, and
-    abs, min, max, sum, mean, round (halves away from zero), floor, ceil, sqrt. `12%` is 0.12, and
-    `^` is a power."""
+    """Such as `(1250 - 980) / 980 * 100` or `revenue * 0.2`: + - * / // % **, parentheses, pi, and
+    abs, min, max, sum, mean, median, count, round (halves away from zero), floor, ceil, sqrt, pow,
+    mod, exp, ln, log10, log2. `12%` is 0.12, and `^` is a power."""
     variables: dict[str, str] = Field(default_factory=dict, max_length=64)
     """Values of names in the expression, as the text has them: `"1,250.50"`, `"$3.2 million"`,
-    `"12%"`."""
+    `"12%"`, `"CHF 1'250.50"`."""
+    language: Language | None = None
+    """The language that the values are written in: `1.250` is 1250 in `de`. Without one, what has
+    two readings is read as in English."""
 
 
 class CalculateResult(Message):
@@ -61,6 +68,8 @@ class ConvertRequest(Message):
     """Such as `mile`, `km/h`, `degC`."""
     to_unit: str = Field(min_length=1, max_length=64)
     """The unit that is wanted."""
+    language: Language | None = None
+    """The language of the number and of the units' names; those of English are always read."""
 
 
 class ConvertResult(Message):
@@ -70,6 +79,8 @@ class ConvertResult(Message):
     """The converted number, to at most 28 significant digits."""
     unit: str
     """Its unit, as it was asked for."""
+    warnings: tuple[str, ...] = ()
+    """How units were read that have several meanings, a sentence each."""
 
 
 class DateRequest(Message):
