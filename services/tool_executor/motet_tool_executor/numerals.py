@@ -129,13 +129,14 @@ class Numeral:
     """ISO 4217 code, or the sign where that names several currencies."""
 
 
-def parse_numeral(text: str, language: str | None = None) -> Numeral:
+def parse_numeral(text: str, language: str | None = None, *, comma: bool | None = None) -> Numeral:
     """Reads a number that a person wrote; the module says which forms.
 
     Args:
         text: The number, and nothing else.
         language: BCP 47 tag of the language that it is written in; None reads what has one reading,
             and the rest as in English.
+        comma: Whether a comma is the decimal sign; None asks the language.
 
     Raises:
         NumeralError: It is not a number, is ambiguous, or has too many digits.
@@ -145,7 +146,9 @@ def parse_numeral(text: str, language: str | None = None) -> Numeral:
         raise NumeralError(f"it has more than {_MAX_CHARACTERS:,} characters")
     # Single spaces: the pattern then has nothing to backtrack over.
     spaced = " ".join(text.translate(_SAME_SIGN).split())
-    if language is not None and decimal_comma(language):
+    if comma is None:
+        comma = language is not None and decimal_comma(language)
+    if comma:
         spaced = _SEPARATOR.sub(lambda sign: "." if sign[0] == "," else ",", spaced)
     match = _NUMERAL.fullmatch(spaced)
     if match is None:
