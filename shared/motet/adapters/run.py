@@ -66,6 +66,15 @@ class _Tool:
 
 
 @dataclass(slots=True)
+class Outcome:
+    """What a tool gave."""
+
+    result: Any = None
+    used: Usage | None = None
+    """What models below it have used that have no span of their own."""
+
+
+@dataclass(slots=True)
 class _Seen:
     """What was paid for."""
 
@@ -407,20 +416,20 @@ class Run:
     @contextmanager
     def tool(
         self, name: str, *, call_id: str | None = None, arguments: Any = None
-    ) -> Generator[Span]:
-        """A tool that runs in the block.
+    ) -> Generator[Outcome]:
+        """A tool that runs in the block, which notes what it gave.
 
         Raises:
             FaultError: See `check`.
         """
-        key = object()
+        key, outcome = object(), Outcome()
         self.tool_began(key, name, call_id=call_id, arguments=arguments, attach=True)
         try:
-            yield self._tools[key].span
+            yield outcome
         except BaseException as error:
             self.tool_ended(key, error=error)
             raise
-        self.tool_ended(key)
+        self.tool_ended(key, result=outcome.result, used=outcome.used)
 
     def tool_began(
         self,
