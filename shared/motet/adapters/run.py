@@ -99,6 +99,7 @@ class Run:
         self._instruments = current_instruments()
         self._requests: dict[Hashable, _Request] = {}
         self._tools: dict[Hashable, _Tool] = {}
+        self._failures: dict[str, BaseException | str] = {}
         self._charges: set[asyncio.Future[None]] = set()
         self._seen = _Seen()
         self._task: asyncio.Future[Any] | None = None
@@ -468,6 +469,10 @@ class Run:
         token = context_api.attach(trace.set_span_in_context(span)) if attach else None
         self._tools[key] = _Tool(name, span, time.perf_counter(), call_id, token)
 
+    def note_failure(self, call_id: str, why: BaseException | str) -> None:
+        """Notes why a tool has failed, where the framework does not tell at its end."""
+        self._failures[call_id] = why
+
     def tool_ended(
         self,
         key: Hashable,
@@ -489,6 +494,7 @@ class Run:
             return
         if tool.attached is not None:
             context_api.detach(tool.attached)
+        error = error or self._failures.pop(tool.call_id or "", None)
         if used is not None and used != Usage():
             tool.span.set_attributes(
                 {

@@ -60,7 +60,7 @@ def tool_of(thermometer: Tool) -> StructuredTool:
 
 
 class TestAgents(Members):
-    tool_errors_are_told = False
+    told_of_an_error = None
 
     def lab(self, script: Script, thermometer: Tool, **options: Any) -> Agent:
         agent = create_agent(ScriptedChat(script=script), [tool_of(thermometer)])

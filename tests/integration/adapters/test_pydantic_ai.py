@@ -31,7 +31,7 @@ def model_of(script: Script) -> FunctionModel:
 
 
 class TestAgents(Members):
-    tool_errors_are_told = False
+    told_of_an_error = None
 
     def lab(self, script: Script, thermometer: Tool, **options: Any) -> Agent:
         tool = AssistantTool(thermometer, name="thermometer", description="Degrees in a room.")
