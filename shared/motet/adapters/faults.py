@@ -37,18 +37,18 @@ def as_raised(
     for each in chain:
         if isinstance(each, FaultError):
             return each
-    for each in chain:
+    failed = next((each for each in chain if each is model_error), None)
+    for each in chain if failed is None else [failed]:
         for kind, fault in kinds.items():
             if isinstance(each, kind):
                 return FaultError.of(fault, f"{who}: {_reason(each)}", exception=_name(each))
-    for each in chain:
-        if each is model_error:
-            return FaultError.of(
-                FaultType.MODEL_FAILED,
-                f"The model of {who} failed: {_reason(each)}",
-                retryable=may_succeed_later(each),
-                exception=_name(each),
-            )
+    if failed is not None:
+        return FaultError.of(
+            FaultType.MODEL_FAILED,
+            f"The model of {who} failed: {_reason(failed)}",
+            retryable=may_succeed_later(failed),
+            exception=_name(failed),
+        )
     return error
 
 

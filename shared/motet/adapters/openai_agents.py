@@ -164,7 +164,11 @@ async def tools_for_openai_agents(
 
 def _tool(skill: SkillTool) -> FunctionTool:
     async def invoke(context: ToolContext[Any], arguments: str) -> str:
-        told = await skill(json.loads(arguments or "{}"), context.tool_call_id)
+        try:
+            given: Any = json.loads(arguments or "{}")
+        except json.JSONDecodeError as error:
+            return f"Failed: {FaultType.INVALID_INPUT}: the arguments are no JSON: {error}."
+        told = await skill(given, context.tool_call_id)
         run = current_run.get()
         if told.failed and run is not None:
             run.note_failure(context.tool_call_id, told.text)

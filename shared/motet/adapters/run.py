@@ -164,7 +164,10 @@ class Run:
             tool.attached = None  # the task in which it was has ended
             self.tool_ended(key, error=error)
         for key in list(self._requests):
-            await self.failed(key, error or RuntimeError("it has no end"))
+            if error is None:  # a stream of which nobody has read the end
+                await self.answered(key, None)
+            else:
+                await self.failed(key, error)
         while self._charges:
             await asyncio.gather(*self._charges, return_exceptions=True)
         if error is None and self.stopped is not None:
