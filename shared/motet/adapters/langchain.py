@@ -38,7 +38,8 @@ from motet.adapters.member import (
     member,
     prompt_of,
 )
-from motet.adapters.run import Run, on_a_loop
+from motet.adapters.model_requests import on_a_loop
+from motet.adapters.run import Run
 from motet.adapters.skills import SkillTool, skill_tools
 from motet.agent import Agent
 from motet.call import Call
@@ -247,9 +248,9 @@ class _OnLoop(AsyncCallbackHandler):
 
     async def _asked(self, run_id: UUID, asked: dict[str, Any]) -> None:
         if self._here:
-            await self._run.ask(run_id, **asked)
-        elif not self._run.asks(run_id):
-            self._run.ask_now(run_id, **asked)
+            await self._run.requests.ask(run_id, **asked)
+        elif not self._run.requests.asks(run_id):
+            self._run.requests.ask_now(run_id, **asked)
 
     async def on_llm_new_token(self, token: str, **kwargs: Any) -> None:
         """A model that streams has written a piece."""
@@ -268,22 +269,22 @@ class _OnLoop(AsyncCallbackHandler):
         }
         counts = _counts(message)
         if self._here:
-            await self._run.answered(run_id, counts, **answered)
+            await self._run.requests.answered(run_id, counts, **answered)
         else:
-            self._run.answered_now(run_id, counts, **answered)
+            self._run.requests.answered_now(run_id, counts, **answered)
 
     async def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """A model has failed."""
         if self._here:
-            await self._run.failed(run_id, error)
+            await self._run.requests.failed(run_id, error)
         else:
-            self._run.failed_now(run_id, error)
+            self._run.requests.failed_now(run_id, error)
 
     async def on_tool_start(
         self, serialized: dict[str, Any], input_str: str, *, run_id: UUID, **kwargs: Any
     ) -> None:
         """A tool begins."""
-        self._run.tool_began(
+        self._run.tools.began(
             run_id,
             str((serialized or {}).get("name") or "unknown"),
             call_id=kwargs.get("tool_call_id"),
@@ -295,11 +296,11 @@ class _OnLoop(AsyncCallbackHandler):
         """A tool has given something."""
         failed = isinstance(output, ToolMessage) and output.status == "error"
         shown = output.text if isinstance(output, BaseMessage) else output
-        self._run.tool_ended(run_id, result=shown, error=str(shown) if failed else None)
+        self._run.tools.ended(run_id, result=shown, error=str(shown) if failed else None)
 
     async def on_tool_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """A tool has raised something."""
-        self._run.tool_ended(run_id, error=error)
+        self._run.tools.ended(run_id, error=error)
 
 
 class _InThread(BaseCallbackHandler):
@@ -332,7 +333,7 @@ class _InThread(BaseCallbackHandler):
         if on_a_loop():
             self._run.check()
         else:
-            self._run.ask_now(run_id, **asked)
+            self._run.requests.ask_now(run_id, **asked)
 
     def on_tool_start(self, *args: Any, **kwargs: Any) -> None:
         """A tool begins."""
@@ -344,7 +345,7 @@ def _asked(
     prompts: list[str] | list[list[BaseMessage]],
     known: dict[str, Any],
 ) -> dict[str, Any]:
-    """The arguments of `Run.ask`, of what LangChain tells."""
+    """The arguments of `ModelRequests.ask`, of what LangChain tells."""
     length = sum(
         len(each)
         if isinstance(each, str)

@@ -208,12 +208,14 @@ class _Seen:
         """
         parent: str | None = span
         while parent is not None:
-            if run.asks(parent):
+            if run.requests.asks(parent):
                 return True
             parent = self.parents.get(parent)
         model, method = self.methods.get(span, (0, ""))
         return any(
-            run.asks(other) and self.methods[other][0] == model and self.methods[other][1] != method
+            run.requests.asks(other)
+            and self.methods[other][0] == model
+            and self.methods[other][1] != method
             for other in self.returned
         )
 
@@ -239,7 +241,7 @@ class _Requests(BaseEventHandler):
             if not _seen.setdefault(run, _Seen()).within(event.span_id, run):
                 _begin(run, event)
         elif isinstance(event, LLMChatEndEvent | LLMCompletionEndEvent):
-            run.answered_now(
+            run.requests.answered_now(
                 event.span_id, _counts(event.response), text=_text(event.response)
             )
 
@@ -272,7 +274,7 @@ class _Spans(BaseSpanHandler[BaseSpan]):
             _guard(instance)
         call = _tool_call(bound_args)
         if call is not None:
-            run.tool_began(
+            run.tools.began(
                 id_, call.tool_name, call_id=call.tool_id, arguments=call.tool_kwargs, attach=True
             )
         return None
@@ -294,7 +296,7 @@ class _Spans(BaseSpanHandler[BaseSpan]):
         if isinstance(result, ToolCallResult):
             output = result.tool_output
             error = output.exception or output.content if output.is_error else None
-            run.tool_ended(id_, result=output.content, error=error)
+            run.tools.ended(id_, result=output.content, error=error)
 
     def prepare_to_drop_span(
         self,
@@ -307,8 +309,8 @@ class _Spans(BaseSpanHandler[BaseSpan]):
         """A method has raised something."""
         run = current_run.get()
         if run is not None and err is not None:
-            run.failed_now(id_, err)
-            run.tool_ended(id_, error=err)
+            run.requests.failed_now(id_, err)
+            run.tools.ended(id_, error=err)
 
 
 class _Guard(BaseCallbackHandler):
@@ -366,7 +368,7 @@ def _begin(run: Run, event: LLMChatStartEvent | LLMCompletionStartEvent) -> None
         else event.prompt
     )
     tools = event.additional_kwargs.get("tools")
-    run.ask_now(
+    run.requests.ask_now(
         event.span_id,
         kind.lower().removesuffix("llm").rstrip("_") or kind.lower(),
         str(about.get("model_name") or kind),

@@ -171,7 +171,7 @@ def _tool(skill: SkillTool) -> FunctionTool:
         told = await skill(given, context.tool_call_id)
         run = current_run.get()
         if told.failed and run is not None:
-            run.note_failure(context.tool_call_id, told.text)
+            run.tools.note_failure(context.tool_call_id, told.text)
         return told.text
 
     return FunctionTool(
@@ -201,14 +201,14 @@ class _Hooks(RunHooks[Any]):
         provider, model = _model(self._config.model or agent.model)
         length = len(system_prompt or "") + len(json.dumps(input_items, default=str))
         writes = agent.model_settings.max_tokens
-        await self._run.ask("model", provider, model, reads=length // 4, writes=writes)
+        await self._run.requests.ask("model", provider, model, reads=length // 4, writes=writes)
 
     async def on_llm_end(
         self, context: RunContextWrapper[Any], agent: Agent[Any], response: ModelResponse
     ) -> None:
         """A model has answered."""
         texts = [ItemHelpers.extract_last_text(item) for item in response.output]
-        await self._run.answered(
+        await self._run.requests.answered(
             "model", _counts(response), text="".join(text for text in texts if text)
         )
 
@@ -217,7 +217,7 @@ class _Hooks(RunHooks[Any]):
     ) -> None:
         """A tool begins."""
         call_id, arguments = _tool_call(context)
-        self._run.tool_began(call_id or tool.name, tool.name, call_id=call_id, arguments=arguments)
+        self._run.tools.began(call_id or tool.name, tool.name, call_id=call_id, arguments=arguments)
 
     async def on_tool_end(
         self, context: RunContextWrapper[Any], agent: Agent[Any], tool: Tool, result: object
@@ -225,8 +225,8 @@ class _Hooks(RunHooks[Any]):
         """A tool has ended."""
         call_id, _ = _tool_call(context)
         usage = context.usage
-        used = self._run.catch_up(usage.input_tokens, usage.output_tokens, usage.requests)
-        self._run.tool_ended(call_id or tool.name, result=result, used=used)
+        used = self._run.requests.catch_up(usage.input_tokens, usage.output_tokens, usage.requests)
+        self._run.tools.ended(call_id or tool.name, result=result, used=used)
 
 
 def _observed(config: RunConfig, run: Run) -> RunConfig:
@@ -235,7 +235,7 @@ def _observed(config: RunConfig, run: Run) -> RunConfig:
 
     async def note(args: ToolErrorFormatterArgs[Any]) -> str | None:
         if args.error is not None:
-            run.note_failure(args.call_id, args.error)
+            run.tools.note_failure(args.call_id, args.error)
         told: Any = None if theirs is None else theirs(args)
         return await told if inspect.isawaitable(told) else told
 

@@ -172,7 +172,7 @@ class _Observer(AbstractCapability[Any]):
         """A request to the model."""
         key, model = object(), request_context.model
         settings = request_context.model_settings or ModelSettings()
-        fits = await self._run.ask(
+        fits = await self._run.requests.ask(
             key,
             model.system,
             model.model_name,
@@ -184,9 +184,9 @@ class _Observer(AbstractCapability[Any]):
         try:
             response: ModelResponse = await handler(request_context)
         except BaseException as error:
-            await self._run.failed(key, error)
+            await self._run.requests.failed(key, error)
             raise
-        await self._run.answered(
+        await self._run.requests.answered(
             key,
             _counts(response),
             text=response.text or "",
@@ -205,11 +205,15 @@ class _Observer(AbstractCapability[Any]):
         handler: Callable[[dict[str, Any]], Any],
     ) -> Any:
         """A tool's execution."""
-        with self._run.tool(tool_def.name, call_id=call.tool_call_id, arguments=args) as tool:
+        with self._run.tools.running(
+            tool_def.name, call_id=call.tool_call_id, arguments=args
+        ) as tool:
             result = await handler(args)
             tool.result = result
             usage = ctx.usage
-            tool.used = self._run.catch_up(usage.input_tokens, usage.output_tokens, usage.requests)
+            tool.used = self._run.requests.catch_up(
+                usage.input_tokens, usage.output_tokens, usage.requests
+            )
             return result
 
 

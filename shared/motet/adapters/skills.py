@@ -89,9 +89,9 @@ class SkillTool:
         if not isinstance(mesh, Call):
             return await mesh.call(self.skill, arguments, timeout_s=self.timeout_s)
         if call_id is None and run is not None:
-            call_id = run.call_id
+            call_id = run.tools.call_id
         step = _step(mesh, self.skill, arguments, call_id)
-        with nullcontext() if run is None else run.below(call_id):
+        with nullcontext() if run is None else run.tools.below(call_id):
             try:
                 return await mesh.delegate(
                     self.skill, arguments, step=step, timeout_s=self.timeout_s

@@ -142,7 +142,9 @@ class Members(ABC):
 
         assert record.answer is not None, record.fault
         assert record.answer.data["steps"].popitem()[1]["skill"] == "lab.ask"
-        offered = {each["function"]["name"]: each["function"] for each in model.asked[0].schema["tools"]}  # type: ignore[index]  # noqa: E501
+        offered = {
+            each["function"]["name"]: each["function"] for each in model.asked[0].schema["tools"]
+        }  # type: ignore[index]  # noqa: E501
         assert offered["lab__ask"]["description"] == "Measures rooms."
         # What the member's model has used is the task's.
         assert record.usage.input_tokens >= 100
@@ -166,7 +168,11 @@ class Members(ABC):
         assert (answer["text"], rooms) == ("21 degrees", ["north"])
         assert QUESTION in script.asked[0]
         assert "21" in script.asked[1]
-        (task,) = {span.attributes["motet.task"] for span in mesh.spans() if "motet.task" in span.attributes}
+        (task,) = {
+            span.attributes["motet.task"]
+            for span in mesh.spans()
+            if "motet.task" in span.attributes
+        }
         assert_tree(
             await mesh.trace(task),
             f"""
@@ -273,7 +279,11 @@ class Members(ABC):
 
         assert (answer["text"], ran) == ("clear", ["Oslo"])
         assert "clear over Oslo" in script.asked[1]
-        (task,) = {span.attributes["motet.task"] for span in mesh.spans() if "motet.task" in span.attributes}
+        (task,) = {
+            span.attributes["motet.task"]
+            for span in mesh.spans()
+            if "motet.task" in span.attributes
+        }
         assert_tree(
             await mesh.trace(task),
             f"""
@@ -370,7 +380,9 @@ class Members(ABC):
 
     async def test_skills_that_nobody_has_are_a_clear_error(self, mesh: TestMesh) -> None:
         await mesh.join(weather([]))
-        with pytest.raises(MotetError, match=r"No living agent has weather.tomorrow; .*weather.now"):
+        with pytest.raises(
+            MotetError, match=r"No living agent has weather.tomorrow; .*weather.now"
+        ):
             await self.tools(mesh.motet, skills=["weather.tomorrow"])
 
     async def test_outside_of_a_call_skills_are_called_through_the_client(
@@ -396,7 +408,9 @@ def chats(mesh: TestMesh) -> list[SpanRecord]:
 
 
 async def span_of(mesh: TestMesh, name: str) -> SpanRecord:
-    (task,) = {span.attributes["motet.task"] for span in mesh.spans() if "motet.task" in span.attributes}
+    (task,) = {
+        span.attributes["motet.task"] for span in mesh.spans() if "motet.task" in span.attributes
+    }
     await mesh.trace(task)
     (span,) = [span for span in mesh.spans() if span.name == name]
     return span
