@@ -2,9 +2,8 @@
 
     agent = from_langchain("support", create_agent(model, tools), description="Answers customers")
 
-What runs below reports by LangChain's callbacks, sub-agents and sub-graphs too. What is asked
-synchronously in a thread is stopped there; what is asked synchronously on the event loop, which
-blocks it, is paid, and the run is stopped after.
+What runs below reports by LangChain's callbacks, sub-agents and sub-graphs too, whether it is asked
+asynchronously, in a thread, or so that it blocks the event loop.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ from langchain_core.outputs import ChatGeneration, LLMResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from langgraph.errors import GraphRecursionError
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel, create_model
 from pydantic.errors import PydanticUserError
 from pydantic_core import to_json
-from typing_extensions import Unpack
+from typing_extensions import Unpack, get_type_hints, is_typeddict
 
 from motet.adapters.faults import Kinds
 from motet.adapters.member import (
@@ -98,7 +97,7 @@ def from_langchain(
         result = await runnable.ainvoke(
             _input(runnable, asked),
             {
-                "callbacks": [_InThread(run), _OnLoop(run)],
+                "callbacks": [_AtOnce(run), _OnLoop(run)],
                 "configurable": {"thread_id": thread},
             },
         )
@@ -160,13 +159,26 @@ def _tool(skill: SkillTool) -> BaseTool:
 def _request(agent: Any) -> type[BaseModel]:
     """The runnable's own input where it has fields, else a question."""
     if isinstance(agent, Runnable) and _reads(agent) == "fields":
-        try:
-            schema = agent.get_input_schema()
-            schema.model_json_schema()
-        except PydanticUserError:
-            return MemberRequest
-        return schema
+        schema: Any = agent.get_input_schema()  # `_reads` has seen that it has a JSON Schema
+        state = schema.model_fields["root"].annotation if issubclass(schema, RootModel) else schema
+        if is_typeddict(state):
+            return _typed(state, agent.get_input_jsonschema().get("required", []))
+        if isinstance(state, type) and issubclass(state, BaseModel):
+            return state
     return MemberRequest
+
+
+class _State(BaseModel):
+    """A graph's state as a request; what is not given is left to the graph."""
+
+
+def _typed(state: Any, required: Collection[str]) -> type[BaseModel]:
+    """A `TypedDict` as a request."""
+    fields: dict[str, Any] = {
+        name: (hint, ... if name in required else None)
+        for name, hint in get_type_hints(state).items()
+    }
+    return create_model(state.__name__, __base__=_State, **fields)
 
 
 def _input(runnable: Runs, asked: BaseModel) -> Any:
@@ -175,6 +187,8 @@ def _input(runnable: Runs, asked: BaseModel) -> Any:
         return {"messages": [HumanMessage(prompt_of(asked))]}
     if reads == "text" or isinstance(asked, MemberRequest):
         return prompt_of(asked)
+    if isinstance(asked, _State):
+        return {name: getattr(asked, name) for name in asked.model_fields_set}
     return fields_of(asked)
 
 
@@ -225,7 +239,7 @@ class _OnLoop(AsyncCallbackHandler):
         """Whether this is the call's event loop.
 
         LangChain runs asynchronous handlers of what is asked synchronously on a loop of its own,
-        and drops what they raise: `_InThread` has stopped it before, where it can be stopped.
+        and drops what they raise: `_AtOnce` refuses before.
         """
         return asyncio.get_running_loop() is self._run.loop
 
@@ -252,10 +266,11 @@ class _OnLoop(AsyncCallbackHandler):
         elif not self._run.requests.asks(run_id):
             self._run.requests.ask_now(run_id, **asked)
 
-    async def on_llm_new_token(self, token: str, **kwargs: Any) -> None:
+    async def on_llm_new_token(self, token: Any, **kwargs: Any) -> None:
         """A model that streams has written a piece."""
-        if token and self._here:
-            await self._run.call.stream(token)
+        piece = token if isinstance(token, str) else AIMessage(token).text
+        if piece and self._here:
+            await self._run.call.stream(piece)
 
     async def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """A model has answered."""
@@ -303,8 +318,8 @@ class _OnLoop(AsyncCallbackHandler):
         self._run.tools.ended(run_id, error=error)
 
 
-class _InThread(BaseCallbackHandler):
-    """Stops what is asked synchronously in a thread, where an asynchronous handler cannot."""
+class _AtOnce(BaseCallbackHandler):
+    """Refuses what is asked synchronously, which an asynchronous handler cannot."""
 
     run_inline = True
     raise_error = True
@@ -331,7 +346,7 @@ class _InThread(BaseCallbackHandler):
 
     def _asked(self, run_id: UUID, asked: dict[str, Any]) -> None:
         if on_a_loop():
-            self._run.check()
+            self._run.requests.afford(asked["provider"], asked["model"], asked["reads"])
         else:
             self._run.requests.ask_now(run_id, **asked)
 

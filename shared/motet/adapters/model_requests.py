@@ -38,7 +38,8 @@ ANSWER_TOKENS = 4096
 class _Request:
     span: Span
     choice: ModelChoice
-    estimate: int
+    reads: int
+    """Tokens, as far as one can tell."""
     began: float
     room: Room | None = None
     paying: AbstractAsyncContextManager[Room] | None = None
@@ -80,7 +81,7 @@ class ModelRequests:
             writes: Tokens that the answer may have; None where nothing says.
 
         Raises:
-            FaultError: See `check`.
+            FaultError: See `Run.check`.
         """
         self._run.check()
         most = writes or ANSWER_TOKENS
@@ -102,12 +103,22 @@ class ModelRequests:
         """The same without waiting: by what is known here of the budget.
 
         Raises:
-            FaultError: See `check`.
+            FaultError: See `Run.check`.
+        """
+        self.afford(provider, model, reads)
+        choice = ModelChoice(provider=provider, name=model)
+        span = self._model_span(choice, writes)
+        self._open[key] = _Request(span, choice, reads, time.perf_counter())
+
+    def afford(self, provider: str, model: str, reads: int) -> None:
+        """Refuses a request for which there is nothing left, by what is known here of the budget.
+
+        Raises:
+            FaultError: See `Run.check`.
         """
         self._run.check()
-        choice = ModelChoice(provider=provider, name=model)
-        least = sum((_cost(r.choice, r.estimate, 1) for r in self._open.values()), Usage())
-        least += _cost(choice, reads, 1)
+        least = sum((_cost(each.choice, each.reads, 1) for each in self._open.values()), Usage())
+        least += _cost(ModelChoice(provider=provider, name=model), reads, 1)
         left = self._run.call.budget
         limit = left.exceeded_by(least)
         if limit is not None:
@@ -121,8 +132,6 @@ class ModelRequests:
             )
             self._run.stop(fault)
             raise fault
-        span = self._model_span(choice, writes)
-        self._open[key] = _Request(span, choice, reads, time.perf_counter())
 
     async def answered(
         self,
@@ -247,7 +256,7 @@ class ModelRequests:
         finish: str | None,
     ) -> Usage:
         if counts is None:
-            counts = TokenCounts(input=request.estimate, output=len(text) // 4 + 1)
+            counts = TokenCounts(input=request.reads, output=len(text) // 4 + 1)
         named = [each for each in (model, request.choice.name) if each]
         cost = cost_usd(request.choice, counts, named)
         if cost is None:

@@ -267,5 +267,5 @@ def _tool_call(context: RunContextWrapper[Any]) -> tuple[str | None, str | None]
 
 
 def _piece(event: Any) -> str:
-    data = getattr(event, "data", None)
+    data: Any = getattr(event, "data", None)
     return data.delta if getattr(data, "type", "") == "response.output_text.delta" else ""

@@ -1,6 +1,6 @@
 """Pydantic AI: agents as members, skills as tools.
 
-    agent = from_pydantic_ai("support", Agent("openai:gpt-4.1-mini"), description="Answers customers")
+    agent = from_pydantic_ai("support", Agent("openai:gpt-4.1-mini"), description="Helps")
 
 A capability of the run's own wraps each request and each tool. An agent that a tool runs is paid
 where it is given the run's usage (`usage=ctx.usage`): then its tokens are on the tool's span.
@@ -32,7 +32,7 @@ from pydantic_ai.messages import (
     ToolCallPart,
 )
 from pydantic_ai.models import ModelRequestContext
-from pydantic_ai.settings import ModelSettings
+from pydantic_ai.settings import ModelSettings, merge_model_settings
 from pydantic_ai.tools import ToolDefinition
 from pydantic_core import to_json
 from typing_extensions import Unpack
@@ -180,7 +180,9 @@ class _Observer(AbstractCapability[Any]):
             writes=settings.get("max_tokens"),
         )
         if fits is not None:
-            request_context.model_settings = ModelSettings(**{**settings, "max_tokens": fits})
+            request_context.model_settings = merge_model_settings(
+                settings, ModelSettings(max_tokens=fits)
+            )
         try:
             response: ModelResponse = await handler(request_context)
         except BaseException as error:

@@ -144,7 +144,7 @@ class Members(ABC):
         assert record.answer.data["steps"].popitem()[1]["skill"] == "lab.ask"
         offered = {
             each["function"]["name"]: each["function"] for each in model.asked[0].schema["tools"]
-        }  # type: ignore[index]  # noqa: E501
+        }  # type: ignore[index]
         assert offered["lab__ask"]["description"] == "Measures rooms."
         # What the member's model has used is the task's.
         assert record.usage.input_tokens >= 100
@@ -168,11 +168,7 @@ class Members(ABC):
         assert (answer["text"], rooms) == ("21 degrees", ["north"])
         assert QUESTION in script.asked[0]
         assert "21" in script.asked[1]
-        (task,) = {
-            span.attributes["motet.task"]
-            for span in mesh.spans()
-            if "motet.task" in span.attributes
-        }
+        task = task_of(mesh)
         assert_tree(
             await mesh.trace(task),
             f"""
@@ -279,11 +275,7 @@ class Members(ABC):
 
         assert (answer["text"], ran) == ("clear", ["Oslo"])
         assert "clear over Oslo" in script.asked[1]
-        (task,) = {
-            span.attributes["motet.task"]
-            for span in mesh.spans()
-            if "motet.task" in span.attributes
-        }
+        task = task_of(mesh)
         assert_tree(
             await mesh.trace(task),
             f"""
@@ -407,10 +399,14 @@ def chats(mesh: TestMesh) -> list[SpanRecord]:
     return [span for span in mesh.spans() if span.name.startswith("chat ")]
 
 
-async def span_of(mesh: TestMesh, name: str) -> SpanRecord:
+def task_of(mesh: TestMesh) -> str:
     (task,) = {
-        span.attributes["motet.task"] for span in mesh.spans() if "motet.task" in span.attributes
+        str(span.attributes[names.TASK]) for span in mesh.spans() if names.TASK in span.attributes
     }
-    await mesh.trace(task)
+    return task
+
+
+async def span_of(mesh: TestMesh, name: str) -> SpanRecord:
+    await mesh.trace(task_of(mesh))
     (span,) = [span for span in mesh.spans() if span.name == name]
     return span

@@ -73,7 +73,7 @@ class ScriptedLLM(FunctionCallingLLM):
     def chat(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    stream_chat = complete = stream_complete = acomplete = astream_complete = chat  # type: ignore[assignment]  # noqa: E501
+    stream_chat = complete = stream_complete = acomplete = astream_complete = chat  # type: ignore[assignment]
 
 
 class TestAgents(Members):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic_ai import Agent as Assistant
-from pydantic_ai import RunContext, Tool as AssistantTool
+from pydantic_ai import RunContext
+from pydantic_ai import Tool as AssistantTool
 from pydantic_ai.exceptions import ToolFailed
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
