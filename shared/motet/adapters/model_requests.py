@@ -61,6 +61,8 @@ class ModelRequests:
         self._run = run
         self._open: dict[Hashable, _Request] = {}
         self._charges: set[asyncio.Future[None]] = set()
+        self._unpaid: list[Usage] = []
+        """What the call has yet to count."""
         self._seen = _Seen()
 
     @property
@@ -117,7 +119,8 @@ class ModelRequests:
             FaultError: See `Run.check`.
         """
         self._run.check()
-        least = sum((_cost(each.choice, each.reads, 1) for each in self._open.values()), Usage())
+        open_ = (_cost(each.choice, each.reads, 1) for each in self._open.values())
+        least = sum((*open_, *self._unpaid), Usage())
         least += _cost(ModelChoice(provider=provider, name=model), reads, 1)
         left = self._run.call.budget
         limit = left.exceeded_by(least)
@@ -311,10 +314,13 @@ class ModelRequests:
         """Has the call pay, from any thread."""
 
         async def pay() -> None:
+            self._unpaid.remove(usage)
             try:
                 await self._run.call.spend(usage)
             except FaultError as fault:
                 self._run.stop(fault)
+
+        self._unpaid.append(usage)
 
         def begin() -> None:
             charge = self._run.loop.create_task(pay())
