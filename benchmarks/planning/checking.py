@@ -14,15 +14,17 @@ hold no answer.
   up to three letters, such as `Yes`, must begin a sentence.
 - Where one number or date is asked for, another one **contradicts** it, and the answer is wrong:
   one of the same unit, that neither the question nor the documents with the answer have, and that
-  is no operand or result in a calculation that is shown. The number must also stand where an answer
-  does, in the first or the last sentence that has one of its unit: a table read out is no answer.
-- `forbidden` elements must not be in the answer: the other rows of a table where some are asked for.
-- Of `choices` exactly one must be chosen: the only one that is named, else the only one in the first
-  sentence that names just one.
-- An answer **abstains** if its first sentence says that the documents do not tell, or if a later one
-  does and the text has no number that the question lacks. The patterns are in `abstentions.json`. A
-  question without an answer is done right by abstaining, and by nothing else. In other answers what
-  is said in an abstaining sentence does not count, but a number that was wanted.
+  is no operand or result in a calculation that is shown. The number must also stand where an
+  answer does, in the first or the last sentence that has one of its unit: a table read out is no
+  answer.
+- `forbidden` elements must not be in the answer: other rows of a table where some are asked for.
+- Of `choices` exactly one must be chosen: the only one that is named, else the only one in the
+  first sentence that names just one.
+- An answer **abstains** if its first sentence says that the documents do not tell, or if a later
+  one does and the text has no number that the question lacks. The patterns are in
+  `abstentions.json`. A question without an answer is done right by abstaining, and by nothing else.
+  In other answers what is said in an abstaining sentence does not count, but a number that was
+  wanted.
 """
 
 from __future__ import annotations
@@ -140,9 +142,7 @@ def _holds(form: str, answer: str, stated: str, expected: Expected) -> bool:
         return any(_same_day(day, found, expected) for found in days_in(answer, languages))
     if (wanted := _quantity(form, languages)) is not None:
         # A year, or a number that the question has as well, must be stated, not just named.
-        asked = any(
-            each.gives(wanted) for each in quantities_in(expected.question, languages)
-        )
+        asked = any(each.gives(wanted) for each in quantities_in(expected.question, languages))
         text = stated if asked else answer
         counted = not wanted.units and any(word[0].isalpha() for word in _words(form))
         return any(
@@ -176,7 +176,7 @@ def _quantity(form: str, languages: Sequence[str]) -> Quantity | None:
     found = quantities_in(form, languages)
     begins = re.match(r"\W*\d|[^\W\d]{3}\s?\d", form) is not None
     if not found and (found := spelled_in(form, languages)):
-        begins = spelled_in(form.split()[0], languages) != []
+        begins = spelled_in(form.split(maxsplit=1)[0], languages) != []
     return found[0] if len(found) == 1 and begins else None
 
 
@@ -221,8 +221,8 @@ def _contradiction(stated: str, expected: Expected) -> str | None:
     languages = expected.languages
     forms = (expected.elements or ((),))[0]
     known = f"{expected.question}\n{expected.context}"
-    if any((day := _day(form, languages)) is not None for form in forms):
-        days = [_day(form, languages) for form in forms]
+    days = [_day(form, languages) for form in forms]
+    if any(day is not None for day in days):
         allowed = {each for found in days_in(known, languages) for each in found}
         allowed |= {day for day in days if day is not None}
         bare = {(each.month, each.day) for each in allowed}
@@ -286,7 +286,7 @@ def _sentences(text: str) -> list[str]:
     return [
         sentence.strip()
         for line in text.splitlines()
-        for sentence in segment("en", re.sub(r"(?<=[。！？])", " ", line))
+        for sentence in segment("en", re.sub(r"(?<=[\u3002\uff01\uff1f])", " ", line))
         if sentence.strip()
     ]
 

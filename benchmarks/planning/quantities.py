@@ -181,41 +181,44 @@ def _large_numbers(languages: tuple[str, ...]) -> dict[str, Decimal]:
 
 
 def _key(name: str) -> str:
-    """Abbreviations are told apart by their case: `ALL` is a currency, `To` a terabyte in French."""
+    """Abbreviations are told apart by their case: `ALL` is a currency, `all` is none."""
     return name if len(name) <= 3 else name.casefold()
 
 
 @cache
 def _unit_words(languages: tuple[str, ...]) -> dict[str, frozenset[str]]:
-    """Units and currencies by each of their names, in small letters."""
+    """Units, currencies and months by each of their names; see `_key`."""
     found: dict[str, set[str]] = {"%": {PERCENT}}
-
-    def note(name: str, unit: str) -> None:
-        name = _key(re.sub(r"\s+", " ", name.replace("{0}", "")).strip(" \u00a0\u202f\u200f"))
-        if name and name not in _ALSO_WORDS:
-            found.setdefault(name, set()).add(unit)
-
     for language in languages:
         locale = Locale.parse(language)
-        for unit, widths in locale._data["unit_patterns"].items():
-            for width in ("long", "short"):
-                patterns = widths.get(width)
-                for pattern in getattr(patterns, "values", list)():
-                    if isinstance(pattern, str):
-                        note(pattern, unit)
-        for code, name in locale.currencies.items():
-            note(code, code)
-            note(name, code)
-            note(locale.currency_symbols.get(code, code), code)
-        for code, names in locale._data["currency_names_plural"].items():
-            for name in names.values():
-                note(name, code)
-                note(str(name).rpartition(" ")[2], code)
-        for context in locale.months.values():
-            for width in ("wide", "abbreviated"):
-                for name in context.get(width, {}).values():
-                    note(str(name).rstrip("."), CALENDAR)
+        for name, unit in (*_units(locale), *_currencies(locale), *_months(locale)):
+            bare = re.sub(r"\s+", " ", name.replace("{0}", "")).strip(" \u00a0\u202f\u200f")
+            if bare and bare not in _ALSO_WORDS:
+                found.setdefault(_key(bare), set()).add(unit)
     return {name: frozenset(units) for name, units in found.items()}
+
+
+def _units(locale: Locale) -> Iterable[tuple[str, str]]:
+    for unit, widths in locale._data["unit_patterns"].items():  # noqa: SLF001 - no other access
+        for width in ("long", "short"):
+            for pattern in widths.get(width, {}).values():
+                if isinstance(pattern, str):
+                    yield pattern, unit
+
+
+def _currencies(locale: Locale) -> Iterable[tuple[str, str]]:
+    plurals = locale._data["currency_names_plural"]  # noqa: SLF001 - no other access
+    for code, name in locale.currencies.items():
+        yield from ((code, code), (name, code), (locale.currency_symbols.get(code, code), code))
+        for many in plurals.get(code, {}).values():
+            yield from ((many, code), (many.rpartition(" ")[2], code))
+
+
+def _months(locale: Locale) -> Iterable[tuple[str, str]]:
+    for context in locale.months.values():
+        for width in ("wide", "abbreviated"):
+            for name in context.get(width, {}).values():
+                yield str(name).rstrip("."), CALENDAR
 
 
 _WORDS = re.compile(r"[\s\u00a0\u202f-]*((?:[^\W\d]|[%€$£¥°/³²'])+\.?(?: [^\W\d]+){0,2})")

@@ -35,14 +35,21 @@ def test_a_number_is_found_by_value(answer: str) -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    ["It is 126.", "It is 11,126.", "It is 1,126.5.", "It is MR-1126.", "See [1126].", "1126-05-01"],
+    [
+        "It is 126.",
+        "It is 11,126.",
+        "It is 1,126.5.",
+        "It is MR-1126.",
+        "See [1126].",
+        "1126-05-01",
+    ],
 )
 def test_another_number_is_not_it(answer: str) -> None:
     assert not right(answer, "1,126")
 
 
 @pytest.mark.parametrize(
-    ("answer", "wanted", "ok"),
+    "answer, wanted, ok",
     [
         ("It costs €46.50 a day.", "46.50 €", True),
         ("It costs 46,50 Euro am Tag.", "46.50 €", True),
@@ -76,7 +83,7 @@ def test_a_unit_must_not_be_another(answer: str, wanted: str, ok: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "language", "wanted"),
+    "answer, language, wanted",
     [
         ("Nach einundzwanzig Tagen.", "de", "21 days"),
         ("Il y en a cinquante-six.", "fr", "56"),
@@ -179,7 +186,7 @@ def test_one_choice() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "language"),
+    "answer, language",
     [
         ("The passages do not say what she earns.", "en"),
         ("The given passages don't mention it.", "en"),
@@ -215,6 +222,8 @@ def test_not_abstaining(answer: str) -> None:
 
 def test_an_abstention_is_wrong_where_there_is_an_answer() -> None:
     question = "Which is cheaper, Quillmoor or Estrand?"
-    assert not right("The passages do not say whether Quillmoor or Estrand is.", "Estrand", question)
+    assert not right(
+        "The passages do not say whether Quillmoor or Estrand is.", "Estrand", question
+    )
     # A sum that the passages do not state, and that the answer gives, is one.
     assert right("The passages do not state the sum, which is 836.", "836")
