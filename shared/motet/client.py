@@ -10,7 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast, overload
@@ -31,12 +38,15 @@ from motet.bus import (
     Schedules,
     StoredDeadLetter,
     TaskBook,
+    check_inputs_size,
+    check_task,
 )
 from motet.direct import DirectCalls
 from motet.errors import FaultError
-from motet.media import media_type
+from motet.media import input_media_type
 from motet.messages import (
     ANYBODY,
+    MAX_INPUTS,
     AgentCard,
     ApprovalRecord,
     BlobRef,
@@ -96,16 +106,25 @@ class Motet:
             if own is not None:
                 await own.shutdown()
 
-    async def submit(self, task: Task | str) -> TaskHandle:
+    async def submit(self, task: Task | str, *, files: Iterable[Path] = ()) -> TaskHandle:
         """Submits a task; when this returns, the mesh has it for good.
 
         Submitting a task with the same id again gives the same task.
 
+        Args:
+            task: The task, or its goal.
+            files: Become inputs of the task, after those that it has.
+
         Raises:
-            FaultError: `unavailable` when the mesh does not take it, `too_large`.
+            OSError: A file cannot be read.
+            FaultError: `unavailable` when the mesh does not take it; `too_large`; `invalid_input`
+                for an `answer_schema` that cannot be used.
         """
         if isinstance(task, str):
             task = Task(goal=task)
+        if files := tuple(files):
+            task = await self._with_files(task, files)
+        check_task(task, self._bus.settings)
         task_id = task.id or new_id()
         task = task.model_copy(update={"id": task_id})
         subject = self._bus.topology.task_submit_by(task.priority)
@@ -122,6 +141,22 @@ class Motet:
             await self._bus.store(subject, task.model_dump_json().encode(), headers)
         return TaskHandle(self._bus, task_id)
 
+    async def _with_files(self, task: Task, files: Sequence[Path]) -> Task:
+        """The task with files as inputs; none is sent where they are too many or too large."""
+        most = MAX_INPUTS - len(task.inputs)
+        if len(files) > most:
+            raise FaultError.of(
+                FaultType.TOO_LARGE,
+                f"A task has at most {MAX_INPUTS} inputs, and this one would have "
+                f"{len(task.inputs) + len(files)}: leave some out, or ingest them as documents.",
+                limit=MAX_INPUTS,
+            )
+        sizes = [(await asyncio.to_thread(path.stat)).st_size for path in files]
+        given = [each.size for each in task.inputs]
+        check_inputs_size([*given, *sizes], self._bus.settings)
+        attached = [await self.attach(path) for path in files]
+        return task.model_copy(update={"inputs": (*task.inputs, *attached)})
+
     async def attach(self, path: Path) -> BlobRef:
         """Puts a file into the object store, to be a task's input or a document.
 
@@ -134,7 +169,7 @@ class Motet:
         data = await asyncio.to_thread(path.read_bytes)
         digest = hashlib.sha256(data).hexdigest()
         return await self.blobs.put(
-            f"files/{digest}", data, media_type=media_type(path), filename=path.name
+            f"files/{digest}", data, media_type=input_media_type(path), filename=path.name
         )
 
     def task(self, task_id: str) -> TaskHandle:

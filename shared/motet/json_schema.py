@@ -9,11 +9,22 @@ Invariants:
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
+from urllib.parse import unquote
 
-__all__ = ["Problem", "problems"]
+__all__ = ["MAX_SCHEMA_BYTES", "Problem", "form_problem", "object_form", "problems"]
+
+MAX_SCHEMA_BYTES = 64 * 1024
+"""Bytes of JSON that the form of an answer may have; a model reads all of it."""
+
+_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+_VALUES = frozenset({"const", "default", "enum", "examples"})
+"""Keywords that hold values, which are no schemas whatever they look like."""
+_NAMED = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
+"""Keywords that hold schemas by names, which are no keywords whatever they are called."""
 
 
 class Problem(NamedTuple):
@@ -44,3 +55,103 @@ def problems(schema: Mapping[str, Any], value: Any) -> Iterator[Problem]:
         yield Problem((), f"its schema is none: {error}")
     except RecursionError:
         yield Problem((), "its schema goes round in a circle")
+
+
+def form_problem(schema: Mapping[str, Any]) -> str | None:
+    """Says why a schema cannot be the form of an answer; None where it can.
+
+    It can if it is a JSON Schema of an object that refers to nothing outside of itself and has at
+    most `MAX_SCHEMA_BYTES`.
+    """
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import SchemaError
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+
+    try:
+        size = len(json.dumps(schema, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+        if size > MAX_SCHEMA_BYTES:
+            return f"it has {size:,} bytes as JSON, and at most {MAX_SCHEMA_BYTES:,} are taken"
+        if (wrong := _wrong_reference(schema, schema)) is not None:
+            return wrong
+        Draft202012Validator.check_schema(schema)
+        if object_form(schema).get("type") != "object":
+            return 'it is to describe an object: say `"type": "object"` at its top'
+        # A reference that leads nowhere, or round in a circle, is found by following it.
+        list(Draft202012Validator(schema, registry=Registry()).iter_errors({}))
+    except Unresolvable as error:
+        return f"it refers to {error.ref!r}, which is not in it"
+    except SchemaError as error:
+        at = "/".join(str(part) for part in error.absolute_path)
+        return f"it is no JSON Schema: {f'at {at!r}: ' if at else ''}{error.message}"
+    except RecursionError:
+        return "it is nested too deep, or goes round in a circle"
+    except (TypeError, ValueError) as error:
+        return f"it is not JSON: {error}"
+    return None
+
+
+def object_form(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema with a reference at its very top replaced by what that refers to.
+
+    Pydantic writes a type that contains itself in this way, and models want to see the object.
+    """
+    form = dict(schema)
+    seen: set[str] = set()
+    while isinstance(reference := form.get("$ref"), str) and reference not in seen:
+        seen.add(reference)
+        found = _at(schema, reference)
+        if not isinstance(found, Mapping):
+            break
+        form = {**{name: form[name] for name in form if name != "$ref"}, **found}
+    return form
+
+
+def _wrong_reference(part: Any, schema: Mapping[str, Any], *, top: bool = True) -> str | None:
+    """What is wrong with a reference in a part of a schema, if anything is."""
+    if isinstance(part, list):
+        entries = cast("list[Any]", part)
+    elif isinstance(part, Mapping):
+        keywords = cast("Mapping[str, Any]", part)
+        for name in _REFERENCES:
+            reference = keywords.get(name)
+            if isinstance(reference, str) and (wrong := _unresolved(reference, schema)):
+                return wrong
+        if not top and isinstance(keywords.get("$id"), str):
+            return "a part of it has an `$id` of its own: name parts under `$defs` instead"
+        entries = []
+        for name, value in keywords.items():
+            if name in _NAMED and isinstance(value, Mapping):
+                entries += cast("Mapping[str, Any]", value).values()
+            elif name not in _VALUES:
+                entries.append(value)
+    else:
+        return None
+    found = (_wrong_reference(each, schema, top=False) for each in entries)
+    return next((wrong for wrong in found if wrong), None)
+
+
+def _unresolved(reference: str, schema: Mapping[str, Any]) -> str | None:
+    if not reference.startswith("#"):
+        return (
+            f"it refers to {reference!r}, which is outside of it, and nothing is fetched: put "
+            "what is meant under `$defs`, and refer to `#/$defs/NAME`"
+        )
+    if reference.startswith("#/") and _at(schema, reference) is None:
+        return f"it refers to {reference!r}, which is not in it"
+    return None
+
+
+def _at(schema: Mapping[str, Any], reference: str) -> Any:
+    """What a JSON Pointer (RFC 6901) in a fragment refers to; None where there is nothing."""
+    part: Any = schema
+    for token in unquote(reference).removeprefix("#").split("/")[1:]:
+        name = token.replace("~1", "/").replace("~0", "~")
+        if isinstance(part, Mapping):
+            part = cast("Mapping[str, Any]", part).get(name)
+        elif isinstance(part, list) and name.isdecimal():
+            entries = cast("list[Any]", part)
+            part = entries[int(name)] if int(name) < len(entries) else None
+        else:
+            return None
+    return part

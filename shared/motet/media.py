@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["MEDIA_TYPES", "is_recording", "media_type"]
+__all__ = [
+    "MEDIA_TYPES",
+    "PICTURE_TYPES",
+    "TABLE_TYPES",
+    "input_media_type",
+    "is_picture",
+    "is_recording",
+    "media_type",
+]
 
 MEDIA_TYPES = {
     ".md": "text/markdown",
@@ -79,10 +87,38 @@ MEDIA_TYPES = {
 }
 """Media types of what can be ingested, by the ending of a file's name; the same on every system."""
 
+PICTURE_TYPES = {
+    ".bmp": "image/bmp",
+    ".gif": "image/gif",
+    ".heic": "image/heic",
+    ".jpeg": "image/jpeg",
+    ".jpg": "image/jpeg",
+    ".png": "image/png",
+    ".tif": "image/tiff",
+    ".tiff": "image/tiff",
+    ".webp": "image/webp",
+}
+"""Media types of pictures, which a task may have as inputs; they are not ingested."""
+
+TABLE_TYPES = frozenset(
+    MEDIA_TYPES[ending] for ending in (".csv", ".tsv", ".xlsx", ".xls", ".ods")
+)
+"""Media types of files that are tables as a whole."""
+
 
 def media_type(path: Path) -> str:
     """The media type that a file's name tells; `application/octet-stream` when it does not."""
     return MEDIA_TYPES.get(path.suffix.lower(), "application/octet-stream")
+
+
+def input_media_type(path: Path) -> str:
+    """The same for a task's input, which may be a picture too."""
+    return PICTURE_TYPES.get(path.suffix.lower(), media_type(path))
+
+
+def is_picture(media_type: str) -> bool:
+    """Whether something of this media type is looked at and not read."""
+    return media_type.startswith("image/")
 
 
 def is_recording(media_type: str) -> bool:

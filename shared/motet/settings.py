@@ -74,9 +74,16 @@ class Settings(ServiceSettings):
     """Base URL of an OpenAI-style server, such as `http://127.0.0.1:8000/v1` for vLLM."""
     model_fallbacks: str = ""
     """Models to try when `model` fails, `provider:name` separated by commas."""
+    model_profile: Literal["auto", "small", "capable"] = "auto"
+    """How far the chat model is left to itself: a `capable` one calls tools, and what it says is
+    checked and marked but never overruled; a `small` one is asked one thing at a time. `auto`
+    takes the model's card, and asks a model that has none for one tool call."""
     model_tools: bool | None = None
-    """Whether the models call tools, which the strategy `deep` needs. None takes providers' models
-    for ones that do, and `local:` ones, of a server of your own, for ones that do not."""
+    """Whether the models call tools in their provider's own form. None takes the card's word, or
+    the probe's. A model that does not is asked for its calls as JSON."""
+    model_sees: bool | None = None
+    """Whether the models take pictures, which tasks may have as inputs. None takes what LangChain
+    knows of them, and ones of a server of your own for ones that do not."""
     model_timeout_s: float = Field(default=120, gt=0)
     """Seconds that one request to a model may take."""
     model_cache: bool = True
@@ -108,6 +115,8 @@ class Settings(ServiceSettings):
     """Calls that a task may delegate, over its whole tree, that sets no limit."""
     task_depth: int = Field(default=8, ge=1, le=64)
     """Levels of delegation below a task that sets no limit."""
+    task_input_bytes: int = Field(default=256 << 20, ge=1)
+    """Bytes that the inputs of a task may have together; a task with more is refused."""
     max_body_bytes: int = Field(default=256 * 1024, ge=1024, le=1_000_000)
     """Bytes of a body over which it travels through the object store."""
     ack_wait_s: float = Field(default=30, gt=0.2, le=3600)

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from importlib import import_module
 from typing import Annotated, Any
 
 from faststream import Context
 from faststream.annotations import ContextRepo
+from opentelemetry import trace
 
 from motet.agent import Agent, Call
 from motet.bus import Bucket, Bus, Registry
 from motet.errors import FaultError
-from motet.messages import Answer, Task
+from motet.messages import Answer, Task, TaskState
 from motet.models import ChatModel, chat_model
-from motet.models.chat import cannot_act
 from motet.settings import Settings, load_settings
+from motet.telemetry import names
 from motet_planner.catalogue import catalogue_of
 from motet_planner.checkpoints import KeyValueCheckpointer
-from motet_planner.graph import Graph, build, carry_out
+from motet_planner.choosing import Choice, choose
+from motet_planner.plan.graph import Graph, build, carry_out
 from motet_planner.run import Run
 from motet_planner.settings import PlannerSettings
 from motet_planner.warming import warm
@@ -89,14 +92,22 @@ async def run_task(
         FaultError: Why there is no answer; `model_failed` when the strategy `deep` is asked for and
             the model does not call tools.
     """
-    if task.strategy == "deep" and not model.calls_tools:
-        raise FaultError(cannot_act(model.name or model.provider))
-    run = Run(call=call, model=model, settings=planner_settings, retrieval=task.retrieval)
+    capability = await model.capability()
+    choice = choose(task, capability, model.name or model.provider)
+    await _tell(choice, capability.profile, capability.why, call)
+    run = Run(
+        call=call,
+        model=model,
+        settings=planner_settings,
+        capability=capability,
+        retrieval=task.retrieval,
+        may_ask=True,
+    )
     try:
-        if task.strategy == "deep":
-            answer = await _deep(task, run, call, settings)
+        if choice.strategy == "plan":
+            answer = await carry_out(task.goal, "", run, graph)
         else:
-            answer = await carry_out(task, run, graph)
+            answer = await _act(choice.strategy, task.goal, run, call, settings)
     except FaultError as error:
         if not error.fault.retryable:
             await checkpointer.adelete_thread(call.task)
@@ -107,12 +118,44 @@ async def run_task(
     return answer
 
 
-async def _deep(task: Task, run: Run, call: Call, settings: Settings) -> Answer:
-    """Does a task by the strategy `deep`, whose libraries are loaded when they are first needed."""
+async def _tell(choice: Choice, profile: str, why: str, call: Call) -> None:
+    """Leaves the strategy and the profile, with their reasons, in the trace and the events."""
+    trace.get_current_span().set_attributes(
+        {
+            names.STRATEGY: choice.strategy,
+            names.STRATEGY_REASON: choice.why,
+            names.PROFILE: profile,
+            names.PROFILE_REASON: why,
+        }
+    )
+    await call.event(
+        f"The strategy is {choice.strategy}: {choice.why}.",
+        strategy=choice.strategy,
+        reason=choice.why,
+        profile=profile,
+        profile_reason=why,
+    )
+
+
+async def _act(strategy: str, goal: str, run: Run, call: Call, settings: Settings) -> Answer:
+    """Does a task by an agent, whose libraries are loaded when they are first needed."""
     # Loading takes seconds, which others of this process should not wait.
-    await asyncio.to_thread(import_module, "motet_planner.deep.agent")
-    from motet_planner.deep.agent import carry_out as carry_out_deep
-    from motet_planner.deep.agent import checkpointer_of
+    module = "motet_planner.deep.agent" if strategy == "deep" else "motet_planner.agents.react"
+    await asyncio.to_thread(import_module, module)
+    from langchain_core.messages import HumanMessage, SystemMessage
+
+    from motet_planner.agents.state import Conclude, checkpointer_of
+
+    run.call.check()
+    await run.call.state(TaskState.RUNNING)
+    (_, instructions), (_, asked) = run.prompt(strategy, goal=goal, form=run.form)
+    messages: Sequence[Any] = [SystemMessage(instructions), HumanMessage(asked)]
+    saver = checkpointer_of(call.bucket("checkpoints"))
+    if strategy == "react":
+        from motet_planner.agents.react import react
+
+        return await react(run, messages, Conclude(goal, finish=run.finish), saver)
+    from motet_planner.deep.agent import deep, written
     from motet_planner.deep.files import Files
 
     def kept_s() -> float:
@@ -126,4 +169,5 @@ async def _deep(task: Task, run: Run, call: Call, settings: Settings) -> Answer:
         task=call.task,
         ttl_s=kept_s,
     )
-    return await carry_out_deep(task, run, files, checkpointer_of(call.bucket("checkpoints")))
+    conclude = Conclude(goal, extra=partial(written, files), finish=run.finish)
+    return await deep(run, messages, conclude, saver, files)

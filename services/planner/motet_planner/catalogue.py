@@ -33,6 +33,11 @@ class Skill:
     card: SkillCard
 
     @property
+    def tool_name(self) -> str:
+        """Its name as models that call tools take it."""
+        return self.name.replace(".", "__")[:64]
+
+    @property
     def gives_passages(self) -> bool:
         """Whether its output is evidence that is to be read."""
         given = self.card.output_schema.get("properties", {})

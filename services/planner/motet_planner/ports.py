@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from motet.messages import AgentCard, Budget, Event, TaskState
+from motet.messages import AgentCard, Budget, Event, Principal, Question, Reply, TaskState
+from motet.models.capability import Capability
 
 __all__ = ["Delegation", "Model"]
 
@@ -22,17 +23,28 @@ class Model(Protocol):
         ...
 
     @property
-    def calls_tools(self) -> bool:
-        """Whether `act` can be asked of it."""
-        ...
-
-    @property
     def window(self) -> int | None:
         """Tokens that it reads at most; None where that is not known."""
         ...
 
-    async def act(self, messages: Any, tools: Sequence[dict[str, Any]], *, max_tokens: int) -> Any:
-        """Its next message as LangChain's, which may call tools."""
+    @property
+    def sees(self) -> bool:
+        """Whether messages may have pictures, as LangChain's content blocks."""
+        ...
+
+    async def act(
+        self,
+        messages: Any,
+        tools: Sequence[dict[str, Any]],
+        *,
+        max_tokens: int,
+        heard: Callable[[str], Awaitable[None]] | None = None,
+    ) -> Any:
+        """Its next message as LangChain's, which may call tools; its text also piece by piece."""
+        ...
+
+    async def capability(self) -> Capability:
+        """How it is to be used."""
         ...
 
     async def text(
@@ -52,8 +64,9 @@ class Model(Protocol):
         *,
         name: str,
         max_tokens: int,
+        heard: Callable[[str], Awaitable[None]] | None = None,
     ) -> dict[str, Any]:
-        """A reply that fits a JSON Schema; raises a `FaultError` when there is none."""
+        """A reply that fits a JSON Schema, also piece by piece; raises a `FaultError` for none."""
         ...
 
 
@@ -63,6 +76,11 @@ class Delegation(Protocol):
     @property
     def task(self) -> str:
         """Id of the task."""
+        ...
+
+    @property
+    def principal(self) -> Principal:
+        """On whose behalf it is done."""
         ...
 
     @property
@@ -91,6 +109,13 @@ class Delegation(Protocol):
     ) -> dict[str, Any]:
         """Has an agent do something, within a share of the budget; raises a `FaultError`."""
         ...
+
+    async def ask(self, question: Question) -> Reply:
+        """Asks a person; raises `Suspended` until there is a reply, a `FaultError` for a no."""
+        ...
+
+    async def event(self, message: str, **data: Any) -> None:
+        """Makes something known to whoever follows the task."""
 
     async def publish(self, event: Event) -> None:
         """Writes an event of the task."""

@@ -1,4 +1,4 @@
-"""State: what the planner knows of a task, as it is kept in checkpoints.
+"""State: what the strategy `plan` knows of a task, as it is kept in checkpoints.
 
 Only plain JSON values, so that a checkpoint written by one version of the service is readable by
 another, and nothing is pickled.
@@ -8,24 +8,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
-__all__ = ["Change", "Outcome", "PassageData", "PlanState", "Quote", "Standing", "StepData"]
+from motet_planner.evidence import PassageData
 
-Standing = Literal["full", "partial", "none"]
-"""How far what was found answers a goal."""
+__all__ = ["Change", "Draft", "Outcome", "PlanState", "StepData", "StepStatus"]
 
-
-class PassageData(TypedDict):
-    """A passage as a skill gave it; see `motet.messages.Passage`."""
-
-    id: str
-    source: str
-    title: str
-    text: str
-    section: NotRequired[list[str]]
-    start: NotRequired[int]
-    end: NotRequired[int]
-    start_s: NotRequired[float | None]
-    end_s: NotRequired[float | None]
+StepStatus = Literal["prepared", "done", "failed", "skipped"]
+"""`prepared` has its input, `done` its output; `skipped` needs a step that failed."""
 
 
 class StepData(TypedDict):
@@ -41,40 +29,37 @@ class StepData(TypedDict):
     needs: list[str]
     """Ids of steps whose results it takes."""
     revision: int
+    input: NotRequired[dict[str, Any]]
+    """The skill's input where it was planned; left out where the results of other steps decide."""
     strategy: NotRequired[str]
     """How a search looks; left out where whoever searches decides."""
 
 
-class Quote(TypedDict):
-    """Words of a passage on which a finding stands."""
-
-    passage: str
-    """The passage's id."""
-    text: str
-    """Literally in the passage."""
-    shown: str
-    """The same as a model reads it, a table row with the names of its columns."""
-
-
 class Outcome(TypedDict, total=False):
-    """What became of a step."""
+    """The result of a step."""
 
-    status: Literal["prepared", "ran", "found", "missing", "failed", "skipped"]
-    """`prepared` has its input, `ran` its output, `found` also what the output says for the step;
-    `missing` means that the output does not say it."""
+    status: StepStatus
     input: dict[str, Any]
     output: Any
     """The skill's output; left out when it is passages."""
     passages: list[str]
     """Ids of the passages that it gave."""
     answer: str
-    """What was found, in few words."""
-    quotes: list[Quote]
-    shown: list[str]
-    """Lines that were read in vain, so that they are not read again for the same thing."""
+    """The output in few words; empty for passages."""
     fault: dict[str, Any]
     reason: str
-    """Why it is missing, failed or skipped, as a phrase."""
+    """Why it failed or was skipped, as a phrase."""
+
+
+class Draft(TypedDict):
+    """An answer as the model gave it."""
+
+    text: str
+    answered: bool
+    quotes: list[tuple[str, str]]
+    """Pairs of a passage's mark and the words that the model says it found there."""
+    open: list[str]
+    """What is still to be found, in the model's words."""
 
 
 def _merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
@@ -85,9 +70,8 @@ class PlanState(TypedDict):
     """The state of the graph."""
 
     goal: str
-    """With what the task's recordings say, once they were heard."""
-    inputs: NotRequired[list[dict[str, Any]]]
-    """The task's files, as `motet.messages.BlobRef`."""
+    context: NotRequired[str]
+    """What the task brings along, for the model to read: the conversation, inputs, transcripts."""
     revision: int
     """How many plans were made."""
     steps: list[StepData]
@@ -98,10 +82,7 @@ class PlanState(TypedDict):
     """By passage id."""
     reason: NotRequired[str | None]
     """Why a new plan is wanted; None when none is."""
-    standing: NotRequired[Standing]
-    """How far what was found answers the goal, once that is decided."""
-    draft: NotRequired[str]
-    """The answer's text before its citations are checked."""
+    draft: NotRequired[Draft]
     answer: NotRequired[dict[str, Any]]
     """The `motet.messages.Answer`."""
 
@@ -109,12 +90,11 @@ class PlanState(TypedDict):
 class Change(TypedDict, total=False):
     """What a node changes of the state."""
 
-    goal: str
+    context: str
     revision: int
     steps: list[StepData]
     outcomes: dict[str, Outcome]
     passages: dict[str, PassageData]
     reason: str | None
-    standing: Standing
-    draft: str
+    draft: Draft
     answer: dict[str, Any]

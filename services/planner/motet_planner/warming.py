@@ -1,7 +1,7 @@
-"""Warming: a local model reads the fixed parts of the prompts before the first task comes.
+"""Warming: a local model reads what all requests about passages begin with before a task comes.
 
-Reading is what a small model on few cores is slow at. The prompts are written so that what never
-changes comes first; what is read of it while the mesh starts need not be read while somebody waits.
+Reading is what a small model on few cores is slow at. What is read of the instructions while the
+mesh starts need not be read while somebody waits.
 """
 
 from __future__ import annotations
@@ -14,22 +14,6 @@ from motet_planner.prompts import PROMPTS
 
 __all__ = ["Preparing", "warm"]
 
-_WARMED = ("goal", "read", "judge", "compose", "formula", "query", "plan")
-"""The prompts of most tasks; `plan` lists the skills that live, so it waits for all to join."""
-
-_NAMES = (
-    "goal",
-    "said",
-    "steps",
-    "lines",
-    "question",
-    "text",
-    "answer",
-    "known",
-    "what",
-    "findings",
-)
-
 
 class Preparing(Protocol):
     """A model that can read a beginning beforehand; `motet.models.ChatModel` is one."""
@@ -39,7 +23,6 @@ class Preparing(Protocol):
 
 
 async def warm(model: Preparing, catalogue: Callable[[], Catalogue]) -> None:
-    """Has a model read the prompts but for their last message."""
-    values = dict.fromkeys(_NAMES, "")
-    for name in _WARMED:
-        await model.prepare(PROMPTS.load(name).messages(**values, skills=catalogue().shown()))
+    """Has a model read the instructions; they list the skills, so it waits for all to join."""
+    shared = PROMPTS.load("passages").messages(skills=catalogue().shown())
+    await model.prepare([*shared, ("user", "")])

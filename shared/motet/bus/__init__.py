@@ -3,6 +3,7 @@
 Nothing else in Motet imports the NATS client.
 """
 
+from motet.bus.admission import check_inputs_size, check_task
 from motet.bus.approvals import Approvals
 from motet.bus.blobs import Blobs
 from motet.bus.book import TaskBook
@@ -61,6 +62,8 @@ __all__ = [
     "Topology",
     "Work",
     "call_id",
+    "check_inputs_size",
+    "check_task",
     "ensure_consumer",
     "next_time",
     "provision",

@@ -90,6 +90,7 @@ LATER = (
     "approvals",
     "budgets",
     "files",
+    "sessions",
     "blobs",
 )
 """What is brought up to date after the queues, in this order."""

@@ -8,7 +8,7 @@ Invariants:
 - The same task id is one task: a second submission of it changes nothing.
 - The record is written, then the message that says that it is ready, then the submission leaves
   its queue. Each of these can be repeated without doubling anything.
-- A submission that cannot be read ends as a failed task with a dead letter.
+- A submission that cannot be read, or asks for too much, ends as a failed task with a dead letter.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, set_span_in_context
 from pydantic import TypeAdapter, ValidationError
 
+from motet.bus.admission import check_task
 from motet.bus.bodies import read_body
 from motet.bus.book import TaskBook
 from motet.bus.connection import Bus
@@ -122,6 +123,7 @@ class Intake:
                 "Put large inputs into the object store and name them in `inputs`.",
             )
         task: Task = read_body(_TASK, delivery.body, "a task")
+        check_task(task, self._bus.settings)
         if task.id is None:
             task = task.model_copy(update={"id": f"task-{delivery.sequence}"})
         return task

@@ -73,7 +73,10 @@ AGENTS = (
     AgentRole("planner", calls=(ANY,), tasks=True),
     AgentRole(
         "retriever",
-        ("search", "ingest", "documents", "delete", "remember", "recall", "forget", "conversation"),
+        (
+            *("search", "read", "ingest", "documents", "delete", "erase"),
+            *("remember", "recall", "forget", "conversation"),
+        ),
         ("speech.transcribe", "graph.ingest", "graph.forget", "graph.search"),
     ),
     AgentRole("graph", ("search", "entity", "paths", "neighbourhood", "query", "ingest", "forget")),
@@ -304,6 +307,7 @@ class _Rules:
             ("checkpoints", ">"),
             ("schedules", "*"),
             ("files", ">"),
+            ("sessions", "*.*"),
         ):
             yield from self._reads(bucket, pages=True)
             yield self._key(bucket, key)

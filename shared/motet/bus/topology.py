@@ -116,7 +116,7 @@ class Topology:
 
     settings: Settings
 
-    VERSION = 5
+    VERSION = 6
 
     @property
     def namespace(self) -> str:
@@ -249,6 +249,8 @@ class Topology:
             self._bucket("schedules"),
             # An index of files, whose contents are in the object store for as long.
             self._bucket("files", expiring=True),
+            # Conversations, each with an age of its own.
+            self._bucket("sessions", expiring=True),
             self._object_store("blobs"),
         )
 

@@ -12,8 +12,8 @@ from motet.cli.principals import Access
 from motet.cli.terminal import AsJson, Status, client_settings, fail, out, run, write_json
 
 if TYPE_CHECKING:
-    from motet.client import Motet
-    from motet.messages import BlobRef, Task, TaskRecord
+    from motet.client import Motet, TaskHandle
+    from motet.messages import Task, TaskRecord
 
 __all__ = ["cancel", "follow", "result", "submit", "watch"]
 
@@ -47,7 +47,9 @@ def submit(  # noqa: PLR0917 - Typer passes options by name
     budget_calls: Annotated[
         int | None, typer.Option(help="Calls that it may delegate.", min=0)
     ] = None,
-    strategy: Annotated[str, typer.Option(help="How to go about it: auto, plan or deep.")] = "auto",
+    strategy: Annotated[
+        str, typer.Option(help="How to go about it: auto, plan, react or deep.")
+    ] = "auto",
     retrieval: Annotated[
         str | None,
         typer.Option(
@@ -57,7 +59,29 @@ def submit(  # noqa: PLR0917 - Typer passes options by name
     ] = None,
     inputs: Annotated[
         list[Path] | None,
-        typer.Option("--input", "-i", help="A file that belongs to it, such as a recording."),
+        typer.Option(
+            "--input",
+            "-i",
+            help="A file that belongs to it: a document, a table, a picture or a recording; may be "
+            "repeated. Documents are searchable for it alone.",
+        ),
+    ] = None,
+    session: Annotated[
+        str | None,
+        typer.Option(help="The conversation that it goes on with, or begins: a name of yours."),
+    ] = None,
+    answer_schema: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file with the JSON Schema of an object, which the answer's data fulfils."
+        ),
+    ] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(help="The answer's language, such as de or pt-BR; else that of the goal."),
+    ] = None,
+    length: Annotated[
+        str | None, typer.Option(help="How long the answer is: short or report.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -78,12 +102,16 @@ def submit(  # noqa: PLR0917 - Typer passes options by name
         access=tuple(access or ()),
         strategy=strategy,
         retrieval=retrieval,
+        session=session,
+        answer_schema=None if answer_schema is None else _schema(answer_schema),
+        language=language,
+        length=length,
         budget=Budget(tokens=budget_tokens, cost_usd=budget_cost, calls=budget_calls),
     )
 
     async def main() -> TaskRecord | None:
         async with Motet.open(client_settings()) as motet:
-            handle = await motet.submit(await _with_inputs(motet, task, inputs or ()))
+            handle = await _submitted(motet, task, inputs or ())
             if follow_it:
                 return await follow(motet, handle.id, as_json=as_json)
             if as_json:
@@ -190,15 +218,33 @@ def _task(**values: object) -> Task:
         fail(f"This is not a task that a mesh would take: {wrong}.", Status.USAGE)
 
 
-async def _with_inputs(motet: Motet, task: Task, paths: Iterable[Path]) -> Task:
-    """The task with its files in the object store, or the end of the command when one is not."""
-    inputs: list[BlobRef] = []
-    for path in paths:
-        try:
-            inputs.append(await motet.attach(path))
-        except OSError as error:
-            fail(f"{path} cannot be read: {error.strerror}.", Status.USAGE)
-    return task.model_copy(update={"inputs": tuple(inputs)})
+def _schema(path: Path) -> object:
+    """What a file of JSON holds, or the end of the command when it is none."""
+    import json
+
+    try:
+        return json.loads(path.read_text("utf-8-sig"))
+    except OSError as error:
+        fail(f"--answer-schema: {path} cannot be read: {error.strerror}.", Status.USAGE)
+    except (ValueError, RecursionError) as error:
+        fail(f"--answer-schema: {path} is not JSON: {error}.", Status.USAGE)
+
+
+async def _submitted(motet: Motet, task: Task, paths: Iterable[Path]) -> TaskHandle:
+    """The task, submitted with its files, or the end of the command when it is refused."""
+    from motet.errors import FaultError
+    from motet.messages import FaultType
+
+    try:
+        return await motet.submit(task, files=paths)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        fail(f"--input: {error.filename} cannot be read: {error.strerror}.", Status.USAGE)
+    except FaultError as error:
+        if error.fault.type not in (FaultType.INVALID_INPUT, FaultType.TOO_LARGE):
+            raise
+        fail(error.fault.message, Status.USAGE)
 
 
 async def _known(motet: Motet, task: str) -> TaskRecord:

@@ -17,8 +17,12 @@ from motet.messages.documents import (
     DocumentInfo,
     DocumentsRequest,
     DocumentsResult,
+    EraseRequest,
+    EraseResult,
     IngestRequest,
     IngestResult,
+    ReadRequest,
+    ReadResult,
 )
 from motet.messages.evaluation import (
     METRICS,
@@ -118,6 +122,7 @@ from motet.messages.speech import (
     timed_text,
 )
 from motet.messages.task import (
+    MAX_INPUTS,
     TERMINAL_STATES,
     Answer,
     CancelRequest,
@@ -144,6 +149,7 @@ __all__ = [
     "ANYBODY",
     "EVENT",
     "FIELD_KINDS",
+    "MAX_INPUTS",
     "METRICS",
     "STRATEGIES",
     "TERMINAL_STATES",
@@ -187,6 +193,8 @@ __all__ = [
     "EntityRequest",
     "EntityResult",
     "EvaluateRequest",
+    "EraseRequest",
+    "EraseResult",
     "Evaluation",
     "Event",
     "Evidence",
@@ -229,6 +237,8 @@ __all__ = [
     "Priority",
     "Progress",
     "Question",
+    "ReadRequest",
+    "ReadResult",
     "RecallRequest",
     "RecallResult",
     "RememberRequest",

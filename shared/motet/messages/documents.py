@@ -11,6 +11,7 @@ from motet.messages.base import Message, Timestamp, Value
 from motet.messages.blob import BlobRef
 from motet.messages.filters import CustomFields
 from motet.messages.principal import Label
+from motet.messages.retrieval import Passage
 
 __all__ = [
     "DeleteRequest",
@@ -20,8 +21,12 @@ __all__ = [
     "DocumentInfo",
     "DocumentsRequest",
     "DocumentsResult",
+    "EraseRequest",
+    "EraseResult",
     "IngestRequest",
     "IngestResult",
+    "ReadRequest",
+    "ReadResult",
 ]
 
 
@@ -71,6 +76,10 @@ class IngestRequest(Message):
     """Makes documents findable; a document whose source is known is replaced."""
 
     documents: tuple[Document, ...] = Field(min_length=1, max_length=1000)
+    scope: Literal["tenant", "task"] = "tenant"
+    """Whose they become: the tenant's, or those of the task that the call is made in. A task's own
+    are found by its searches alone, are in no list and no graph, and are erased once it has ended;
+    their labels are left out."""
 
 
 class IngestResult(Message):
@@ -85,6 +94,8 @@ class IngestResult(Message):
         """What was done; unchanged means that its content hash was known."""
         passages: int = Field(ge=0)
         """How many passages it has now."""
+        characters: int = Field(default=0, ge=0)
+        """Length of its text; 0 where it failed."""
         reason: str | None = None
         """Why it failed."""
 
@@ -179,3 +190,45 @@ class DeleteResult(Message):
         """How many passages it had."""
 
     items: tuple[Item, ...]
+
+
+class ReadRequest(Message):
+    """Reads a document's text, one part after another."""
+
+    source: str = Field(min_length=1, max_length=1024)
+    """The document's source. One of the task's own goes before one of the tenant's."""
+    page: int | None = Field(default=None, ge=1)
+    """Only what begins on this page, slide or sheet, from 1."""
+    first: int = Field(default=0, ge=0)
+    """The position of the first passage of the part; the `next` of the part before."""
+    characters: int = Field(default=20_000, ge=1, le=100_000)
+    """How long the part is at most; it has whole passages, and at least one."""
+
+
+class ReadResult(Message):
+    """A part of a document."""
+
+    document: DocumentInfo
+    """What is known of it; `characters` is the length of all of its text."""
+    text: str
+    """The part's text: its passages without what they repeat of each other."""
+    passages: tuple[Passage, ...]
+    """The same in passages, by which it can be cited."""
+    next: int | None = None
+    """The position of the first passage after the part; None at the end."""
+
+
+class EraseRequest(Message):
+    """Erases the documents of the task that the call is made in, for good.
+
+    The task can have no others after that.
+    """
+
+
+class EraseResult(Message):
+    """What was erased."""
+
+    documents: int = Field(ge=0)
+    """How many documents there were."""
+    passages: int = Field(ge=0)
+    """How many passages they had."""

@@ -123,6 +123,8 @@ class SearchRequest(Message):
     """Which branches to ask, for a search of one step; None leaves it to the strategy."""
     sources: tuple[str, ...] = Field(default=(), max_length=1000, json_schema_extra=ADVANCED)
     """Only passages of these documents; empty means all."""
+    scope: Literal["all", "tenant", "task"] = Field(default="all", json_schema_extra=ADVANCED)
+    """Whose documents: the tenant's, those of the task that the call is made in, or both."""
     filter: Filter | None = Field(default=None, json_schema_extra=ADVANCED)
     """Only passages for which this holds."""
     fusion: Literal["rrf", "dbsf"] | None = Field(default=None, json_schema_extra=ADVANCED)

@@ -16,6 +16,7 @@ from motet.messages.principal import Label, Principal
 from motet.messages.retrieval import Strategy
 
 __all__ = [
+    "MAX_INPUTS",
     "TERMINAL_STATES",
     "Answer",
     "CancelRequest",
@@ -29,6 +30,12 @@ __all__ = [
 
 
 Priority = Literal["interactive", "normal", "batch"]
+
+MAX_INPUTS = 64
+"""Files that a task may come with."""
+
+LANGUAGE_TAG = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$"
+"""The form of a BCP 47 tag (RFC 5646), but for those that are private or grandfathered."""
 
 
 class TaskState(StrEnum):
@@ -63,11 +70,25 @@ class Task(Message):
     `task-<sequence of the submission in the stream TASKS>`."""
     goal: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)]
     """What is wanted, in plain words."""
-    inputs: tuple[BlobRef, ...] = Field(default=(), max_length=64)
-    """Files that belong to the task."""
-    strategy: Literal["auto", "plan", "deep"] = "auto"
-    """How to go about it: `plan` makes a plan and carries it out, `deep` lets a model that calls
-    tools decide from step to step, `auto` is `plan`."""
+    inputs: tuple[BlobRef, ...] = Field(default=(), max_length=MAX_INPUTS)
+    """Files of any kind that belong to the task. Documents among them are searchable for it alone,
+    until it has ended. MOTET_TASK_INPUT_BYTES limits how large they are together."""
+    session: Token | None = None
+    """The conversation that it goes on with, or begins: a name that the submitter chooses. It
+    belongs to the principal that began it."""
+    answer_schema: dict[str, Any] | None = None
+    """A JSON Schema (draft 2020-12) of an object, which the answer's `data` fulfils. It refers to
+    nothing outside of itself, and has at most 64 KiB as JSON."""
+    language: Annotated[str, StringConstraints(pattern=LANGUAGE_TAG, max_length=35)] | None = None
+    """The language of the answer, as a BCP 47 tag such as `de` or `pt-BR`; None is that of the
+    goal."""
+    length: Literal["short", "report"] | None = None
+    """How long the answer is: `short` is some sentences, `report` has sections; None leaves it to
+    the planner."""
+    strategy: Literal["auto", "plan", "react", "deep"] = "auto"
+    """How to go about it: `plan` makes a plan and carries it out, `react` lets a model that calls
+    tools decide from step to step, `deep` has it do long work with sub-agents and files; `auto`
+    chooses by the goal and by what the model can do."""
     retrieval: Strategy | None = None
     """How each of its searches looks for passages; None lets the planner choose."""
     priority: Priority = "normal"
@@ -112,8 +133,9 @@ class Citation(Value):
     """Where the passage begins in a recording, in seconds; None for what was written."""
     end_s: float | None = Field(default=None, ge=0)
     """Where it ends in a recording."""
-    supported: bool = True
-    """Whether a check found the cited statement in the passage."""
+    supported: bool | None = True
+    """Whether a check found the cited statement in the passage: true where it did, false where the
+    passage says otherwise or a quote is not in it, null where the check could not tell."""
 
 
 class Answer(Message):
@@ -125,7 +147,8 @@ class Answer(Message):
     """False when the evidence does not hold an answer; `text` then says so."""
     citations: tuple[Citation, ...] = ()
     data: dict[str, Any] = Field(default_factory=dict)
-    """The results of steps for programs, such as a computed value."""
+    """For programs: what fulfils the task's `answer_schema`, where it has one; else the results of
+    steps, such as a computed value."""
 
 
 class TaskReady(Message):

@@ -11,6 +11,7 @@ Invariants:
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -19,11 +20,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from motet.errors import SetupError
 from motet.messages import Fault, FaultType
 from motet.models.cache import ResponseCache, request_key
-from motet.models.choice import NO_MODEL, calls_tools, choices
+from motet.models.capability import Capability, capability_of
+from motet.models.choice import NO_MODEL, choices
 from motet.models.endpoint import Endpoint, Heard, Reply, Request
 from motet.models.faults import ModelFaultError
 from motet.models.structured import InvalidOutputError, OutputForm
-from motet.settings import Settings
+from motet.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage, BaseMessage
@@ -56,8 +58,7 @@ def chat_model(settings: Settings) -> ChatModel:
 
     endpoints = [endpoint_of(choice, settings) for choice in choices(settings)]
     cache = ResponseCache(settings.cache_dir / "answers") if settings.model_cache else None
-    acting = [each for each in endpoints if calls_tools(each.choice, settings)]
-    return ChatModel(endpoints, cache, acting)
+    return ChatModel(endpoints, cache, settings)
 
 
 def optional_chat_model(settings: Settings, *, needed: bool, without: str) -> ChatModel | None:
@@ -84,32 +85,41 @@ class ChatModel:
         self,
         endpoints: Sequence[Endpoint],
         cache: ResponseCache | None = None,
-        acting: Sequence[Endpoint] = (),
+        settings: Settings | None = None,
     ) -> None:
         """Joins models.
 
         Args:
             endpoints: In the order in which they are asked.
             cache: Of answers.
-            acting: Those of them that can call tools.
+            settings: How the models are to be used; None reads the environment.
         """
         self._endpoints = endpoints
-        self._acting = acting
         self._cache = cache
-        self.provider = endpoints[0].choice.provider
+        self._settings = settings
+        self._capabilities: Sequence[Capability] | None = None
+        self._asking = asyncio.Lock()
+        self.provider = endpoints[0].choice.provider if endpoints else NO_MODEL
         """Of the model that is asked first."""
-        self.name = endpoints[0].choice.name
+        self.name = endpoints[0].choice.name if endpoints else ""
 
-    @property
-    def calls_tools(self) -> bool:
-        """Whether `act` can be asked of it."""
-        return bool(self._acting)
+    async def capability(self) -> Capability:
+        """How the model that is asked first is to be used; a model without a card is probed once."""
+        return (await self._known_capabilities())[0]
 
     @property
     def window(self) -> int | None:
-        """Tokens that the models which call tools read at most; None where that is not known."""
-        known = [each.window for each in self._acting]
+        """Tokens that the models read at most; None where that is not known."""
+        known = [each.window for each in self._endpoints]
         return min((each for each in known if each is not None), default=None)
+
+    @property
+    def sees(self) -> bool:
+        """Whether messages may have pictures, as LangChain's content blocks."""
+        settings = self._settings or load_settings()
+        if settings.model_sees is not None:
+            return settings.model_sees
+        return bool(self._endpoints) and all(each.sees for each in self._endpoints)
 
     @property
     def priced(self) -> bool:
@@ -157,16 +167,34 @@ class ChatModel:
 
     @overload
     async def structured(
-        self, messages: Messages, schema: type[T], *, name: str, max_tokens: int
+        self,
+        messages: Messages,
+        schema: type[T],
+        *,
+        name: str,
+        max_tokens: int,
+        heard: Heard | None = None,
     ) -> T: ...
 
     @overload
     async def structured(
-        self, messages: Messages, schema: dict[str, Any], *, name: str, max_tokens: int
+        self,
+        messages: Messages,
+        schema: dict[str, Any],
+        *,
+        name: str,
+        max_tokens: int,
+        heard: Heard | None = None,
     ) -> dict[str, Any]: ...
 
     async def structured(
-        self, messages: Messages, schema: type[Any] | dict[str, Any], *, name: str, max_tokens: int
+        self,
+        messages: Messages,
+        schema: type[Any] | dict[str, Any],
+        *,
+        name: str,
+        max_tokens: int,
+        heard: Heard | None = None,
     ) -> Any:
         """An answer in a form.
 
@@ -175,6 +203,7 @@ class ChatModel:
             schema: A Pydantic model, or an object's JSON Schema.
             name: What the form is called, of letters, digits, `_` and `-`; models see it.
             max_tokens: Limit on each try.
+            heard: Is given the JSON of the first try while it is written.
 
         Raises:
             FaultError: `model_output_invalid` when no try fits, `model_failed`, or what the meter
@@ -184,20 +213,27 @@ class ChatModel:
 
         form: OutputForm[Any] = OutputForm(schema, name)
         request = Request(convert_to_messages(messages), max_tokens, form=form)
+        once = None if heard is None else _Once(heard)
 
         async def ask(endpoint: Endpoint) -> Any:
             key = _key(endpoint, request)
             if (known := await self._known(key)) is not None:
                 endpoint.recall(request)
                 return form.parse(known)
-            value, text = await _repaired(endpoint, request, form)
+            told = None if once is None or once.begun else once
+            value, text = await _repaired(endpoint, replace(request, heard=told), form)
             await self._keep(key, text)
             return value
 
         return await self._first(ask)
 
     async def act(
-        self, messages: Messages, tools: Sequence[dict[str, Any]], *, max_tokens: int
+        self,
+        messages: Messages,
+        tools: Sequence[dict[str, Any]],
+        *,
+        max_tokens: int,
+        heard: Heard | None = None,
     ) -> AIMessage:
         """The next message of a model that may call tools; what it calls is in `tool_calls`.
 
@@ -207,20 +243,29 @@ class ChatModel:
             messages: The conversation, LangChain's messages with what tools gave.
             tools: What it may call, each as OpenAI describes a function; none has it answer.
             max_tokens: Limit on the message.
+            heard: Is given the message's text while it is written, as in `text`.
 
         Raises:
             FaultError: `model_failed`, also where none can call tools, or what the meter raises.
         """
         from langchain_core.messages import convert_to_messages
 
-        if not self._acting:
+        capabilities = await self._known_capabilities()
+        acting = [
+            endpoint
+            for endpoint, capability in zip(self._endpoints, capabilities, strict=True)
+            if capability.calls_tools
+        ]
+        if not acting:
             raise ModelFaultError(cannot_act(self.name or self.provider))
         request = Request(convert_to_messages(messages), max_tokens, tools=tuple(tools))
+        once = None if heard is None else _Once(heard)
 
         async def ask(endpoint: Endpoint) -> AIMessage:
-            return (await endpoint.ask(request)).message
+            told = None if once is None or once.begun else once
+            return (await endpoint.ask(replace(request, heard=told))).message
 
-        return await self._first(ask, self._acting)
+        return await self._first(ask, acting)
 
     async def prepare(self, messages: Messages) -> None:
         """Has a local model read all but the last message, which later requests then spare it.
@@ -239,6 +284,15 @@ class ChatModel:
             await endpoint.close()
         if self._cache is not None:
             self._cache.close()
+
+    async def _known_capabilities(self) -> Sequence[Capability]:
+        async with self._asking:
+            if self._capabilities is None:
+                settings = self._settings or load_settings()
+                self._capabilities = [
+                    await capability_of(endpoint, settings) for endpoint in self._endpoints
+                ]
+            return self._capabilities
 
     async def _known(self, key: str) -> str | None:
         return None if self._cache is None else await self._cache.get(key)
@@ -273,11 +327,11 @@ class _NoModel(ChatModel):
     """Stands where there is no model: what asks it is told so."""
 
     def __init__(self) -> None:
-        self._endpoints = ()
-        self._acting = ()
-        self._cache = None
-        self.provider = NO_MODEL
-        self.name = ""
+        super().__init__(())
+
+    async def capability(self) -> Capability:
+        """No model can be used for anything."""
+        return Capability(profile="small", calls_tools=False, why="there is no model")
 
     async def _first(
         self,
@@ -322,8 +376,10 @@ async def _repaired(endpoint: Endpoint, request: Request, form: OutputForm[T]) -
 
     messages = list(request.messages)
     problem = ""
+    heard = request.heard
     for _ in range(1 + REPAIRS):
-        reply = await endpoint.ask(Request(messages, request.max_tokens, form=form))
+        reply = await endpoint.ask(replace(request, messages=messages, heard=heard))
+        heard = None
         try:
             return _accepted(reply, form), reply.text
         except InvalidOutputError as error:

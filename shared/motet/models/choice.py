@@ -25,7 +25,6 @@ __all__ = [
     "PROVIDERS",
     "ModelChoice",
     "Provider",
-    "calls_tools",
     "choices",
     "choose",
 ]
@@ -112,13 +111,6 @@ def choose(settings: Settings) -> ModelChoice:
         SetupError: As `choices`.
     """
     return choices(settings)[0]
-
-
-def calls_tools(choice: ModelChoice, settings: Settings) -> bool:
-    """Whether a model is taken for one that calls tools: a provider's, unless the settings say."""
-    if choice.provider == NO_MODEL:
-        return False
-    return choice.provider != LOCAL if settings.model_tools is None else settings.model_tools
 
 
 def choices(settings: Settings) -> list[ModelChoice]:

@@ -45,6 +45,9 @@ SEED = 7
 """Where a provider takes a seed, so that an equal request has an equal answer."""
 _REASONING_TOKENS = 4096
 """What a model that thinks before it answers may write beside the answer."""
+_PICTURE_TOKENS = 1_600
+"""About what a picture counts for, scaled down as providers do: Anthropic says (width x height) / 750
+of at most 1.15 megapixels, https://platform.claude.com/docs/en/build-with-claude/vision."""
 _CUT_OFF = {"length", "max_tokens", "model_context_window_exceeded"}
 
 
@@ -63,7 +66,7 @@ class Request:
     form: OutputForm[Any] | None = None
     """The form of the answer; None is text."""
     heard: Heard | None = None
-    """Is given an answer in text while it is written, where the provider can do that."""
+    """Is given an answer while it is written, where the provider can do that."""
     tools: tuple[dict[str, Any], ...] = ()
     """What the model may call, each as OpenAI describes a function."""
 
@@ -72,7 +75,9 @@ class Request:
         """About what the model reads: a token has some four characters of English."""
         said = sum(len(message.text) for message in self.messages)
         called = sum(len(str(getattr(each, "tool_calls", ""))) for each in self.messages)
-        return (said + called + (len(json.dumps(self.tools)) if self.tools else 0)) // 4
+        pictures = sum(map(_pictures, self.messages))
+        read = said + called + (len(json.dumps(self.tools)) if self.tools else 0)
+        return read // 4 + pictures * _PICTURE_TOKENS
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,16 @@ class Endpoint(ABC):
         """Tokens that it reads at most, where LangChain knows."""
         most = (self._model.profile or {}).get("max_input_tokens")
         return most if isinstance(most, int) else None
+
+    @property
+    def card(self) -> Mapping[str, Any]:
+        """LangChain's card of the model; empty where it has none."""
+        return self._model.profile or {}
+
+    @property
+    def sees(self) -> bool:
+        """Whether it takes pictures, as far as LangChain knows."""
+        return bool((self._model.profile or {}).get("image_inputs"))
 
     @property
     def priced(self) -> bool:
@@ -237,6 +252,16 @@ class Endpoint(ABC):
             observation.span.set_attribute(names.GEN_AI_OUTPUT_MESSAGES, content)
 
 
+def _pictures(message: BaseMessage) -> int:
+    """How many pictures a message has."""
+    if isinstance(message.content, str):
+        return 0
+    return sum(
+        isinstance(block, dict) and block.get("type") in ("image", "image_url")
+        for block in message.content
+    )
+
+
 class OpenAIEndpoint(Endpoint):
     """A server that speaks OpenAI's chat completions: the form rides in `response_format`.
 
@@ -255,12 +280,12 @@ class OpenAIEndpoint(Endpoint):
             options["stop"] = list(request.stop)
         if request.form is not None:
             options["extra_body"] = {"response_format": self._response_format(request.form)}
+        model = self._model.bind_tools(request.tools) if request.tools else self._model
         if request.heard is not None:
             # Without `stream_usage`, only OpenAI's own server would say what was spent.
-            chunks = self._model.astream(request.messages, stream_usage=True, **options)
+            chunks = model.astream(request.messages, stream_usage=True, **options)
             message = await _whole(chunks, request.heard)
         else:
-            model = self._model.bind_tools(request.tools) if request.tools else self._model
             message = await model.ainvoke(request.messages, **options)
         return message.text, message
 
@@ -305,16 +330,19 @@ class LocalEndpoint(OpenAIEndpoint):
         await super().close()
 
 
-async def _whole(chunks: AsyncIterator[AIMessageChunk], heard: Heard) -> AIMessage:
-    """The message that comes in pieces, each of which is given to `heard`."""
+async def _whole(chunks: AsyncIterator[AIMessage], heard: Heard) -> AIMessage:
+    """The message that comes in pieces, the text of each of which is given to `heard`."""
+    from langchain_core.messages.utils import message_chunk_to_message
+
     message: AIMessageChunk | None = None
-    async for chunk in chunks:
+    async for piece in chunks:
+        chunk = cast("AIMessageChunk", piece)
         message = chunk if message is None else message + chunk
         if chunk.text:
             await heard(chunk.text)
     if message is None:
         raise ValueError("it ended without an answer")
-    return message
+    return cast("AIMessage", message_chunk_to_message(message))
 
 
 def _as_openai(request: Request) -> list[dict[str, str]]:
@@ -330,10 +358,10 @@ class OtherEndpoint(Endpoint):
         model = self._limited(max_tokens)
         if request.form is None:
             stop = list(request.stop) or None
+            asked = model.bind_tools(request.tools) if request.tools else model
             if request.heard is not None:
-                message = await _whole(model.astream(request.messages, stop=stop), request.heard)
+                message = await _whole(asked.astream(request.messages, stop=stop), request.heard)
             else:
-                asked = model.bind_tools(request.tools) if request.tools else model
                 message = await asked.ainvoke(request.messages, stop=stop)
             return message.text, message
         schema = {**request.form.json_schema, "title": request.form.name}

@@ -97,6 +97,8 @@ class Weights(Value):
 
     kind: Literal["chat", "embedding", "speech", "voice"]
     """`speech` hears, `voice` speaks."""
+    profile: Literal["small", "capable"] | None = None
+    """Of a chat model: how far it is left to itself; see `motet.models.capability`."""
     license: str
     about: str
     files: tuple[WeightsFile, ...]

@@ -21,6 +21,7 @@ from contextlib import closing
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Literal
 
 from pydantic import TypeAdapter
 
@@ -35,7 +36,7 @@ from motet.models.sources import (
     WheelSource,
 )
 
-__all__ = ["Notice", "Progress", "installed", "manifest", "path", "pull"]
+__all__ = ["Notice", "Progress", "installed", "manifest", "path", "profile", "pull"]
 
 Progress = Callable[[int, int], None]
 """Called with the bytes that are there and the bytes of the whole model."""
@@ -53,6 +54,12 @@ def manifest() -> dict[str, Weights]:
     """Every model that can be pulled, by name."""
     text = files("motet.models").joinpath("weights.json").read_bytes()
     return TypeAdapter(dict[str, Weights]).validate_json(text)
+
+
+def profile(name: str) -> Literal["small", "capable"] | None:
+    """The profile of a chat model by its card; None for a model that cannot be pulled."""
+    known = manifest().get(name)
+    return None if known is None else known.profile
 
 
 def installed(name: str, *places: Path) -> bool:

@@ -71,6 +71,7 @@ class ScriptedModel:
     priced = True
     calls_tools = True
     window: int | None = None
+    sees = True
 
     def __init__(self, answers: Mapping[str, Scripted], *, usage: Usage | None = None) -> None:
         """Scripts a model.
@@ -219,13 +220,19 @@ def _note(observation: Observation) -> None:
 
 
 def _pairs(messages: Sequence[Any]) -> tuple[tuple[str, str], ...]:
-    """Messages as pairs, also where they are LangChain's."""
+    """Messages as pairs, also where they are LangChain's; a picture counts as `[image]`."""
     return tuple(
-        (message[0], message[1])
+        (message[0], _said(message[1]))
         if isinstance(message, tuple)
         else (str(message.type), str(message.text))
         for message in messages
     )
+
+
+def _said(content: str | list[dict[str, Any]]) -> str:
+    if isinstance(content, str):
+        return content
+    return "\n".join(str(block.get("text", f"[{block.get('type')}]")) for block in content)
 
 
 def _unscripted(asked: Asked, answers: Mapping[str, Scripted]) -> FaultError:

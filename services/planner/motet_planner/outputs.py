@@ -1,0 +1,31 @@
+"""Outputs: what skills gave, in few words for people and models."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal, InvalidOperation
+from typing import Any, cast
+
+__all__ = ["shown_output"]
+
+_DECIMALS = Decimal("1e-6")
+_LARGEST = Decimal("1e20")
+
+
+def shown_output(output: Any, *, computed: bool, characters: int = 4000) -> str:
+    """A skill's output as a line; a computed value by itself, with at most six decimals."""
+    if isinstance(output, dict):
+        facts = cast("dict[str, Any]", output)
+        if computed and "value" in facts:
+            return _rounded(str(facts["value"]))
+        output = {key: each for key, each in facts.items() if each is not None and key != "v"}
+    return json.dumps(output, ensure_ascii=False)[:characters]
+
+
+def _rounded(value: str) -> str:
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        return value
+    short = number.quantize(_DECIMALS) if abs(number) < _LARGEST else number
+    return format(short.normalize(), "f") if short else value
