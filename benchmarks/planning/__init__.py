@@ -47,7 +47,7 @@ from motet.client import Motet
 from motet.embedded import EmbeddedMesh
 from motet.messages import IngestRequest, IngestResult, Task
 from motet.models import chat_model
-from motet.models.choice import calls_tools, choose
+from motet.models.capability import Capability
 from motet.settings import Settings, load_settings
 
 __all__ = ["run"]
@@ -106,9 +106,6 @@ async def _measure(
 ) -> dict[str, Any]:
     async with AsyncExitStack() as stack:
         settings = _settings(folder, options.model, world, stack)
-        strategies = _strategies(options.strategies, settings)
-        names = [*strategies, PLAIN_RAG, BARE]
-        names = [name for name in names if name not in options.without.split(",")]
         mesh = await stack.enter_async_context(
             EmbeddedMesh(settings, agents=AGENTS, on_death="end", notice=_say)
         )
@@ -118,6 +115,9 @@ async def _measure(
         await _ingest(motet, world)
         model = chat_model(mesh.settings)
         stack.push_async_callback(model.close)
+        strategies = _strategies(options.strategies, await model.capability())
+        names = [*strategies, PLAIN_RAG, BARE]
+        names = [name for name in names if name not in options.without.split(",")]
         systems = Systems(motet, model, options.deadline)
         log = _Log(options.log, f"{world.identity} {mesh.settings.model}")
         results = await mesh.run(_ask(systems, names, questions, log))
@@ -128,13 +128,18 @@ def _settings(folder: Path, model: str | None, world: World, stack: AsyncExitSta
     given: dict[str, Any] = {"data_dir": folder / "data", "model_cache": False}
     if model in SCRIPTS:
         server = stack.enter_context(ScriptedServer(SCRIPTS[model](world.questions)))
-        given |= {"model": f"local:{model}", "model_url": server.url, "model_tools": True}
+        given |= {
+            "model": f"local:{model}",
+            "model_url": server.url,
+            "model_profile": "capable",
+            "model_tools": True,
+        }
     elif model is not None:
         given["model"] = model
     return load_settings(**given)
 
 
-def _strategies(wanted: str | None, settings: Settings) -> list[str]:
+def _strategies(wanted: str | None, capability: Capability) -> list[str]:
     if wanted is not None:
         names = [name for name in wanted.split(",") if name]
         if unknown := [name for name in names if name not in STRATEGIES]:
@@ -142,7 +147,7 @@ def _strategies(wanted: str | None, settings: Settings) -> list[str]:
                 f"There is no strategy {', '.join(unknown)}; there are {', '.join(STRATEGIES)}."
             )
         return names
-    able = calls_tools(choose(settings), settings)
+    able = capability.calls_tools
     return [name for name in STRATEGIES if name != "auto" and (able or name != NEEDS_TOOLS)]
 
 

@@ -122,7 +122,7 @@ class Systems:
             tokens=tokens,
             seconds=seconds,
             text=answer.text,
-            supported=all(cited) if cited else None,
+            supported=all(each is True for each in cited) if cited else None,
             answered=answer.answered,
         )
 
