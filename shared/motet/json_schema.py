@@ -63,31 +63,34 @@ def form_problem(schema: Mapping[str, Any]) -> str | None:
     It can if it is a JSON Schema of an object that refers to nothing outside of itself and has at
     most `MAX_SCHEMA_BYTES`.
     """
+    try:
+        size = len(json.dumps(schema, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+        if size > MAX_SCHEMA_BYTES:
+            return f"it has {size:,} bytes as JSON, and at most {MAX_SCHEMA_BYTES:,} are taken"
+        return _wrong_reference(schema, schema) or _no_form(schema)
+    except RecursionError:
+        return "it is nested too deep, or goes round in a circle"
+    except (TypeError, ValueError) as error:
+        return f"it is not JSON: {error}"
+
+
+def _no_form(schema: Mapping[str, Any]) -> str | None:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import SchemaError
     from referencing import Registry
     from referencing.exceptions import Unresolvable
 
     try:
-        size = len(json.dumps(schema, ensure_ascii=False).encode("utf-8", "surrogatepass"))
-        if size > MAX_SCHEMA_BYTES:
-            return f"it has {size:,} bytes as JSON, and at most {MAX_SCHEMA_BYTES:,} are taken"
-        if (wrong := _wrong_reference(schema, schema)) is not None:
-            return wrong
         Draft202012Validator.check_schema(schema)
-        if object_form(schema).get("type") != "object":
-            return 'it is to describe an object: say `"type": "object"` at its top'
         # A reference that leads nowhere, or round in a circle, is found by following it.
         list(Draft202012Validator(schema, registry=Registry()).iter_errors({}))
-    except Unresolvable as error:
-        return f"it refers to {error.ref!r}, which is not in it"
     except SchemaError as error:
         at = "/".join(str(part) for part in error.absolute_path)
         return f"it is no JSON Schema: {f'at {at!r}: ' if at else ''}{error.message}"
-    except RecursionError:
-        return "it is nested too deep, or goes round in a circle"
-    except (TypeError, ValueError) as error:
-        return f"it is not JSON: {error}"
+    except Unresolvable as error:
+        return f"it refers to {error.ref!r}, which is not in it"
+    if object_form(schema).get("type") != "object":
+        return 'it is to describe an object: say `"type": "object"` at its top'
     return None
 
 
@@ -137,13 +140,28 @@ def _unresolved(reference: str, schema: Mapping[str, Any]) -> str | None:
             f"it refers to {reference!r}, which is outside of it, and nothing is fetched: put "
             "what is meant under `$defs`, and refer to `#/$defs/NAME`"
         )
-    if reference.startswith("#/") and _at(schema, reference) is None:
+    named = reference.removeprefix("#")
+    if named and _at(schema, reference) is None and named not in _anchors(schema):
         return f"it refers to {reference!r}, which is not in it"
     return None
 
 
+def _anchors(part: Any) -> set[str]:
+    """The names that parts of a schema have by themselves."""
+    if isinstance(part, list):
+        return {name for each in cast("list[Any]", part) for name in _anchors(each)}
+    if not isinstance(part, Mapping):
+        return set()
+    keywords = cast("Mapping[str, Any]", part)
+    own = {keywords.get("$anchor"), keywords.get("$dynamicAnchor")}
+    below = (name for each in keywords.values() for name in _anchors(each))
+    return {*(name for name in own if isinstance(name, str)), *below}
+
+
 def _at(schema: Mapping[str, Any], reference: str) -> Any:
     """What a JSON Pointer (RFC 6901) in a fragment refers to; None where there is nothing."""
+    if not reference.startswith("#/"):
+        return schema if reference == "#" else None
     part: Any = schema
     for token in unquote(reference).removeprefix("#").split("/")[1:]:
         name = token.replace("~1", "/").replace("~0", "~")

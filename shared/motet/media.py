@@ -100,9 +100,7 @@ PICTURE_TYPES = {
 }
 """Media types of pictures, which a task may have as inputs; they are not ingested."""
 
-TABLE_TYPES = frozenset(
-    MEDIA_TYPES[ending] for ending in (".csv", ".tsv", ".xlsx", ".xls", ".ods")
-)
+TABLE_TYPES = frozenset(MEDIA_TYPES[ending] for ending in (".csv", ".tsv", ".xlsx", ".xls", ".ods"))
 """Media types of files that are tables as a whole."""
 
 

@@ -26,6 +26,7 @@ from motet_retriever.stores.port import (
     Level,
     PassageStore,
     Query,
+    owner,
 )
 from tests.integration.store_filters import described, filters, holds
 from tests.integration.stored_documents import unit, version
@@ -157,6 +158,38 @@ class AccessContract(ABC):
         sources = ("open", "red", "any")
         assert await seen(shared, NONE, sources=sources) == {"word of one"}
         assert await seen(shared, OTHER, sources=sources) == {"word of two"}
+
+    async def test_who_is_beside_is_searched_too_and_nothing_else(
+        self, shared: PassageStore
+    ) -> None:
+        task = owner("one/task")
+        await shared.put(*version("open", ["word of a task"], by=task))
+        await shared.put(*version("open", ["word of another"], by=owner("one/other")))
+        await shared.put(*version("open", ["word of theirs"], by=owner("two/task")))
+        assert await seen(shared, NONE) == {"word of one"}
+        assert await seen(shared, task) == {"word of a task"}
+        assert await seen(shared, NONE, beside=task) == {"word of one", "word of a task"}
+        assert await seen(shared, NONE, beside=task, exact=True) == {
+            "word of one",
+            "word of a task",
+        }
+        assert await seen(shared, NONE, beside=task, sources=("red",)) == set()
+        both = {"word of one", "word of a task"}
+        assert await seen(shared, NONE, beside=task, sources=("open", "red")) == both
+        named = Condition(field="source", op="eq", value="open")
+        assert await seen(shared, NONE, beside=task, where=named) == both
+        assert [each.text for each in await shared.read(task, "open")] == ["word of a task"]
+        assert await pages(shared, task) == ["open"]
+        assert await pages(shared, NONE) == ["open"]
+        assert await shared.delete(task, ["open"]) == {"open": 1}
+        assert await seen(shared, NONE, beside=task) == {"word of one"}
+        assert await seen(shared, owner("one/other")) == {"word of another"}
+
+    async def test_what_a_task_has_is_exported_as_its_own(self, store: PassageStore) -> None:
+        await store.put(*version("a", ["word"], by=owner("one/task")))
+        (stored,), _ = await store.export(10, None)
+        assert stored.tenant == "one/task"
+        assert set(await store.find(stored.owner, ["a"])) == {"a"}
 
     @pytest.mark.parametrize("level", get_args(Level))
     @pytest.mark.parametrize("exact", [False, True])

@@ -13,8 +13,8 @@ from faststream import Context
 from faststream.annotations import ContextRepo
 
 from motet.agent import Agent
-from motet.bus import Bus
-from motet.errors import SetupError
+from motet.bus import Bus, TaskBook
+from motet.errors import MotetError, SetupError
 from motet.models import ChatModel, Embedder, optional_chat_model
 from motet.models import embedder as embedder_of
 from motet.settings import Settings, load_settings
@@ -26,6 +26,7 @@ from motet_retriever.settings import RetrieverSettings
 from motet_retriever.skills import declare
 from motet_retriever.stores.collections import Collections
 from motet_retriever.strategies.retrieval import Resources
+from motet_retriever.task_documents import TaskDocuments
 
 if TYPE_CHECKING:
     from motet_retriever.stores.catalogue_store import MakeIndex
@@ -155,6 +156,9 @@ async def resources(
             rereading=rereading,
             expand_characters=own.expand_characters,
         )
+        context.set_global("retriever_settings", own)
+        sweeping = asyncio.create_task(_sweep(documents, own, TaskBook(bus)), name="sweep")
+        stack.push_async_callback(_ended, sweeping)
         context.set_global("documents", documents)
         context.set_global("memories", memories)
         context.set_global("fusion", own.fusing())
@@ -162,6 +166,27 @@ async def resources(
         context.set_global("ingestion", ingestion)
         context.set_global("search", search)
         yield
+
+
+async def _sweep(documents: Indexes, own: RetrieverSettings, book: TaskBook) -> None:
+    """Removes what tasks have left behind, again and again; what fails is tried the next time."""
+
+    async def ended(task: str) -> bool:
+        record = await book.get(task)
+        return record is not None and record.state.terminal
+
+    while True:
+        await asyncio.sleep(own.sweep_s)
+        try:
+            async with documents.taken() as index:
+                await TaskDocuments(index.store, ttl_s=own.task_ttl_s).sweep(ended)
+        except MotetError as error:
+            log.warning("documents of tasks that have ended are looked for again later: %s", error)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def _leave(context: ContextRepo, *indexes: Indexes) -> None:

@@ -2,7 +2,8 @@
 
 Invariants:
 
-- What is read, is read under the principal of the call, so nothing that a search would hide.
+- What is read, is read as one of those whose documents were searched, so nothing that a search
+  would hide.
 - The passages around are joined by their offsets: what two of them share stands there once.
 - A context has at most so many characters; it grows from the passage in both directions by whole
   passages, and holds the passage itself wherever that fits.
@@ -24,23 +25,43 @@ REACH = 40
 
 async def with_context(
     store: PassageStore,
-    principal: Principal,
+    readers: Sequence[Principal],
     passages: Sequence[Passage],
     kind: Literal["section", "document"],
     characters: int,
 ) -> list[Passage]:
-    """The passages, each with what is around it; those whose document changed meanwhile without."""
+    """The passages, each with what is around it; those whose document changed meanwhile without.
+
+    `readers` are those whose documents were searched.
+    """
+    contexts: dict[str, str] = {}
+    others = list(passages)
+    for place, reader in enumerate(readers, start=1):
+        own = others
+        if place < len(readers):  # two may have documents of one source
+            found = await store.get(reader, [each.id for each in others])
+            own = [each for each in others if each.id in found]
+            others = [each for each in others if each.id not in found]
+        contexts |= await _contexts(store, reader, own, kind, characters)
+    return [each.model_copy(update={"context": contexts.get(each.id, "")}) for each in passages]
+
+
+async def _contexts(
+    store: PassageStore,
+    reader: Principal,
+    passages: Sequence[Passage],
+    kind: Literal["section", "document"],
+    characters: int,
+) -> dict[str, str]:
+    """What is around each passage, by its id."""
     places: dict[str, list[int]] = {}
     for each in passages:
         places.setdefault(each.source, []).append(each.position)
     near: dict[str, list[Passage]] = {
-        source: await store.read(principal, source, where=_near(positions), limit=10_000)
+        source: await store.read(reader, source, where=_near(positions), limit=10_000)
         for source, positions in places.items()
     }
-    return [
-        each.model_copy(update={"context": around(each, near[each.source], kind, characters)})
-        for each in passages
-    ]
+    return {each.id: around(each, near[each.source], kind, characters) for each in passages}
 
 
 def _near(positions: Sequence[int]) -> Filter:

@@ -320,13 +320,21 @@ class _Run:
         self.items[place] = Item(source=source, status="failed", passages=0, reason=reason)
 
     def was_unchanged(self, info: DocumentInfo) -> None:
-        self.items.append(Item(source=info.source, status="unchanged", passages=info.passages))
+        self.items.append(
+            Item(
+                source=info.source,
+                status="unchanged",
+                passages=info.passages,
+                characters=info.characters,
+            )
+        )
 
     def was_stored(self, place: int, info: DocumentInfo) -> None:
         self.items[place] = Item(
             source=info.source,
             status="replaced" if self._was_findable(info.source) else "added",
             passages=info.passages,
+            characters=info.characters,
             reason=info.failure.reason if info.failure else self._note(place),
         )
         self.known[info.source] = info

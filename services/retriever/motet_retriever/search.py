@@ -2,9 +2,10 @@
 
 What is done, in this order:
 
-1. A strategy proposes candidates (`motet_retriever.strategies`). Whatever it asks of the store
-   carries the principal of the call, the filter and the sources, so that nothing else is ever
-   proposed. The fusion, the weights and `candidates` shape what it gives.
+1. A strategy proposes candidates (`motet_retriever.strategies`). Whatever it asks of the store says
+   whose documents are wanted (those of the call's principal, of its task, or both), and carries the
+   filter and the sources, so that nothing else is ever proposed. The fusion, the weights and
+   `candidates` shape what it gives.
 2. `rerank`: the first of them are re-read and put in a new order, scored above the others.
 3. `half_life_days`: scores are halved by age, and the candidates ordered anew.
 4. `diversity`: maximal marginal relevance picks from them one by one.
@@ -12,7 +13,7 @@ What is done, in this order:
 6. `offset` and `limit` cut the page. Nothing above looks at either, so pages neither overlap nor
    leave gaps. Past the candidates comes whatever else the branches find for the question, as deep
    as `DEPTHS`, under the same filter and number a document; the graph has no more to give.
-7. `expand`: the section or document around each passage of the page is read, under the principal.
+7. `expand`: the section or document around each passage of the page is read, as whoever has them.
 8. `reason` is written from what the branches said.
 
 Scores go down along the result, except where `diversity` has the last word. A call is one span
@@ -32,7 +33,7 @@ from datetime import UTC, datetime
 from opentelemetry.trace import Span, SpanKind
 
 from motet.errors import FaultError
-from motet.messages import Passage, SearchRequest, SearchResult, Strategy
+from motet.messages import Passage, Principal, SearchRequest, SearchResult, Strategy
 from motet.models import Embedder
 from motet.telemetry import names
 from motet_retriever.expansion import with_context
@@ -97,14 +98,24 @@ class Search:
         other._shared = own  # noqa: SLF001  # of this class
         return other
 
-    async def search(self, request: SearchRequest, caller: Caller) -> SearchResult:
+    async def search(
+        self, request: SearchRequest, caller: Caller, task: Principal | None = None
+    ) -> SearchResult:
         """The passages that answer `request`, best first.
+
+        Args:
+            request: What to look for.
+            caller: The call.
+            task: The owner of the documents of its task; None where it has none.
 
         Raises:
             FaultError: The embedding model failed; the request names a reranker that is not set up
                 or fails, or the strategy `graph` where there is none; the call may not go on.
         """
         plan = self._plan(request)
+        readers = _readers(request, caller.principal, task)
+        if not readers:
+            return SearchResult(passages=(), strategy=plan.strategy)
         attributes = {
             names.GEN_AI_OPERATION: names.OPERATION_RETRIEVAL,
             names.GEN_AI_DATA_SOURCE: DATA_SOURCE,
@@ -119,6 +130,7 @@ class Search:
                 self._shared,
                 plan.branches,
                 with_vectors=request.diversity > 0,
+                readers=readers,
             )
             page, more = await self._page(retrieval, plan)
             passages = await self._finished(retrieval, page)
@@ -191,11 +203,25 @@ class Search:
         retrieval.caller.check()
         return await with_context(
             self._shared.store,
-            retrieval.caller.principal,
+            retrieval.readers,
             passages,
             request.expand,
             self._expand_characters,
         )
+
+
+def _readers(
+    request: SearchRequest, principal: Principal, task: Principal | None
+) -> tuple[Principal, ...]:
+    """Whose documents are searched; nobody's where the task has none and only its are wanted."""
+    own = () if task is None else (task,)
+    match request.scope:
+        case "all":
+            return (principal, *own)
+        case "tenant":
+            return (principal,)
+        case "task":
+            return own
 
 
 def _reason(retrieval: Retrieval, candidate: Candidate) -> str:

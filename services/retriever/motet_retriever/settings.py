@@ -96,6 +96,11 @@ class RetrieverSettings(ServiceSettings):
     """Seconds that one request to that server may take."""
     rerank_candidates: int = Field(default=30, ge=1, le=1000)
     """Passages that are re-read."""
+    task_ttl_s: float = Field(default=24 * 3600, ge=1)
+    """Seconds that documents of a task are kept that has no deadline and is not known to have
+    ended; others are erased with their task."""
+    sweep_s: float = Field(default=60, ge=0.1)
+    """Seconds between two looks for documents of tasks that have ended."""
     expand_characters: int = Field(default=4000, ge=100, le=100_000)
     """Characters that the section or document around a passage is given with at most."""
 

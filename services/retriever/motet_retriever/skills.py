@@ -16,11 +16,15 @@ from motet.messages import (
     DeleteResult,
     DocumentsRequest,
     DocumentsResult,
+    EraseRequest,
+    EraseResult,
     FaultType,
     ForgetMemoriesRequest,
     ForgetMemoriesResult,
     IngestRequest,
     IngestResult,
+    ReadRequest,
+    ReadResult,
     RecallRequest,
     RecallResult,
     RememberRequest,
@@ -35,8 +39,11 @@ from motet_retriever.fusion import Fusion
 from motet_retriever.ingestion import Ingestion
 from motet_retriever.memory import Memories, Summarise
 from motet_retriever.migration import Index, Indexes
+from motet_retriever.reading import read_document
 from motet_retriever.search import Search
+from motet_retriever.settings import RetrieverSettings
 from motet_retriever.stores.port import HiddenError, PassageStore
+from motet_retriever.task_documents import TaskDocuments, of_task
 
 __all__ = ["declare"]
 
@@ -95,20 +102,49 @@ def _ingestion(
     return ingestion.over(index.store, index.embedder)
 
 
+def _task_documents(
+    index: Annotated[Index, Depends(_documents)],
+    own: Annotated[RetrieverSettings, Context("retriever_settings")],
+) -> TaskDocuments:
+    return TaskDocuments(index.store, ttl_s=own.task_ttl_s)
+
+
 def declare(agent: Agent) -> None:
     """Declares the skills on `agent`; its lifespan opens what they need."""
+    _declare_reading(agent)
     _declare_documents(agent)
     _declare_memory(agent)
 
 
-def _declare_documents(agent: Agent) -> None:
-
+def _declare_reading(agent: Agent) -> None:
     @agent.skill("search", SEARCH, examples=SEARCH_EXAMPLES, typical_s=0.1)
     async def search(
-        request: SearchRequest, call: Call, searching: Annotated[Search, Depends(_searching)]
+        request: SearchRequest,
+        call: Call,
+        searching: Annotated[Search, Depends(_searching)],
+        tasks: Annotated[TaskDocuments, Depends(_task_documents)],
     ) -> SearchResult:
-        return await searching.search(request, call)
+        own = None if request.scope == "tenant" else await tasks.owner(call)
+        return await searching.search(request, call, own)
 
+    @agent.skill(
+        "read",
+        "Gives the text of a document, one part after another, with the passages it is made of.",
+        plannable=False,
+        typical_s=0.1,
+    )
+    async def read(
+        request: ReadRequest,
+        call: Call,
+        store: Annotated[PassageStore, Depends(_store)],
+        tasks: Annotated[TaskDocuments, Depends(_task_documents)],
+    ) -> ReadResult:
+        own = await tasks.owner(call)
+        readers = (call.principal,) if own is None else (own, call.principal)
+        return await read_document(store, readers, request)
+
+
+def _declare_documents(agent: Agent) -> None:
     @agent.skill(
         "ingest",
         "Makes documents findable. A known source is replaced, unless its document is unchanged.",
@@ -116,17 +152,31 @@ def _declare_documents(agent: Agent) -> None:
         concurrency=4,
     )
     async def ingest(
-        request: IngestRequest, call: Call, ingestion: Annotated[Ingestion, Depends(_ingestion)]
+        request: IngestRequest,
+        call: Call,
+        ingestion: Annotated[Ingestion, Depends(_ingestion)],
+        tasks: Annotated[TaskDocuments, Depends(_task_documents)],
     ) -> IngestResult:
         total = len(request.documents)
 
         async def progress(done: int) -> None:
             await call.event(f"{done} of {total} documents ingested", done=done, total=total)
 
+        sources = neighbours.sources(call)
+        if request.scope == "task":
+            result = await ingestion.ingest(
+                await tasks.enter(call),
+                [of_task(each) for each in request.documents],
+                sources,
+                check=call.check,
+                progress=progress,
+            )
+            await tasks.stay(call)
+            return result
         return await ingestion.ingest(
             call.principal,
             request.documents,
-            neighbours.sources(call),
+            sources,
             graph=neighbours.graph(call),
             check=call.check,
             progress=progress,
@@ -151,6 +201,19 @@ def _declare_documents(agent: Agent) -> None:
     ) -> DeleteResult:
         await neighbours.forget(call, request.sources)
         return await delete_documents(store, call.principal, request)
+
+    @agent.skill(
+        "erase",
+        "Erases the documents of the task that it is called in.",
+        plannable=False,
+        side_effects=True,
+    )
+    async def erase(
+        request: EraseRequest,  # noqa: ARG001  # of a call everything is known already
+        call: Call,
+        tasks: Annotated[TaskDocuments, Depends(_task_documents)],
+    ) -> EraseResult:
+        return await tasks.erase(call)
 
 
 def _declare_memory(agent: Agent) -> None:

@@ -146,9 +146,7 @@ class ChatModel:
         Raises:
             FaultError: `model_failed`, what the meter raises, or what `heard` does.
         """
-        from langchain_core.messages import convert_to_messages
-
-        request = Request(convert_to_messages(messages), max_tokens, tuple(stop or ()))
+        request = Request(_converted(messages), max_tokens, tuple(stop or ()))
         once = None if heard is None else _Once(heard)
 
         async def ask(endpoint: Endpoint) -> str:
@@ -209,10 +207,8 @@ class ChatModel:
             FaultError: `model_output_invalid` when no try fits, `model_failed`, or what the meter
                 raises.
         """
-        from langchain_core.messages import convert_to_messages
-
         form: OutputForm[Any] = OutputForm(schema, name)
-        request = Request(convert_to_messages(messages), max_tokens, form=form)
+        request = Request(_converted(messages), max_tokens, form=form)
         once = None if heard is None else _Once(heard)
 
         async def ask(endpoint: Endpoint) -> Any:
@@ -248,8 +244,6 @@ class ChatModel:
         Raises:
             FaultError: `model_failed`, also where none can call tools, or what the meter raises.
         """
-        from langchain_core.messages import convert_to_messages
-
         capabilities = await self._known_capabilities()
         acting = [
             endpoint
@@ -258,7 +252,7 @@ class ChatModel:
         ]
         if not acting:
             raise ModelFaultError(cannot_act(self.name or self.provider))
-        request = Request(convert_to_messages(messages), max_tokens, tools=tuple(tools))
+        request = Request(_converted(messages), max_tokens, tools=tuple(tools))
         once = None if heard is None else _Once(heard)
 
         async def ask(endpoint: Endpoint) -> AIMessage:
@@ -272,9 +266,7 @@ class ChatModel:
 
         Other models have nothing to prepare. What goes wrong is left for the request to find.
         """
-        from langchain_core.messages import convert_to_messages
-
-        request = Request(convert_to_messages(messages), 1)
+        request = Request(_converted(messages), 1)
         for endpoint in self._endpoints:
             await endpoint.prepare(request)
 
@@ -405,6 +397,13 @@ def _accepted(reply: Reply, form: OutputForm[T]) -> T:
             limit = f"after {reply.counts.output} tokens"
             raise InvalidOutputError(f"it was cut off {limit}, so make it shorter") from None
         raise
+
+
+def _converted(messages: Messages) -> list[BaseMessage]:
+    from langchain_core.messages import convert_to_messages
+
+    given: Any = messages  # LangChain's type of pairs has no content blocks, which they may have
+    return convert_to_messages(given)
 
 
 def _key(endpoint: Endpoint, request: Request) -> str:

@@ -46,8 +46,8 @@ SEED = 7
 _REASONING_TOKENS = 4096
 """What a model that thinks before it answers may write beside the answer."""
 _PICTURE_TOKENS = 1_600
-"""About what a picture counts for, scaled down as providers do: Anthropic says (width x height) / 750
-of at most 1.15 megapixels, https://platform.claude.com/docs/en/build-with-claude/vision."""
+"""About what a picture counts for: Anthropic scales it to at most 1.15 megapixels, and says that a
+token is 750 pixels (https://platform.claude.com/docs/en/build-with-claude/vision)."""
 _CUT_OFF = {"length", "max_tokens", "model_context_window_exceeded"}
 
 

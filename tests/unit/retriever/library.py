@@ -25,7 +25,7 @@ from motet.telemetry import Telemetry, setup
 from motet_retriever.fusion import Fusion
 from motet_retriever.reranking import Rereading
 from motet_retriever.search import Search
-from motet_retriever.stores.port import IndexedPassage, Level
+from motet_retriever.stores.port import IndexedPassage, Level, owner
 from motet_retriever.strategies.retrieval import Resources
 from tests.embedder import LetterEmbedder
 from tests.unit.retriever.memory_store import MemoryStore
@@ -172,7 +172,7 @@ class Library:
             ingested_at=INGESTED,
             labels=options.get("labels", ()),
         )
-        await self.store.put(Principal(tenant=tenant), info, indexed)
+        await self.store.put(owner(tenant), info, indexed)
 
     def search(
         self,

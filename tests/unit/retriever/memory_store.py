@@ -171,7 +171,8 @@ class MemoryStore(PassageStore):
         self.asked.append(query)
         there = [
             each
-            for info, passages in self._visible(query.principal)
+            for asking in filter(None, (query.principal, query.beside))
+            for info, passages in self._visible(asking)
             if not query.sources or info.source in query.sources
             for each in passages
             if query.level in each.levels and holds(query.where, each.passage)

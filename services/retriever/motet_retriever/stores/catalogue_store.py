@@ -42,7 +42,7 @@ from motet_retriever.stores.port import (
     StoredDocument,
     Vector,
 )
-from motet_retriever.stores.qdrant_payload import seen_by, sees
+from motet_retriever.stores.qdrant_payload import found_by, sees
 from motet_retriever.stores.vector_index import Home, Rows, VectorIndex, batches
 from motet_retriever.worker import Worker
 
@@ -314,7 +314,7 @@ class CatalogueStore(PassageStore):
         among = self._catalogue.visible(query) if narrowed else None
         if query.exact or wanted > MOST or (among is not None and len(among) <= FEW):
             return self._catalogue.nearest(query, vector)
-        seen = seen_by(query.principal, query.level)
+        seen = found_by(query)
         rows, scores = self._index.search(vector, wanted, seen=seen, among=None)
         counts = np.isin(rows, self._catalogue.known(rows) if among is None else among)
         if counts.sum() < query.limit:
@@ -326,7 +326,7 @@ class CatalogueStore(PassageStore):
         """The rows that a search may find."""
         if query.where is not None or query.sources:
             return self._catalogue.visible(query)
-        who = tuple(seen_by(query.principal, query.level))
+        who = tuple(found_by(query))
         rows = self._visible.get(who)
         if rows is None:
             if len(self._visible) >= REMEMBERED:

@@ -17,13 +17,14 @@ from typing_extensions import override
 from motet.messages import Filter, Passage, Principal
 from motet_retriever.stores.port import Level, Query
 from motet_retriever.stores.qdrant_filters import Terms, attributes, translate
-from motet_retriever.stores.qdrant_payload import document_id, seen_by
+from motet_retriever.stores.qdrant_payload import found_by, named_by, seen_by
 
 __all__ = [
     "Sql",
     "among",
     "filterable",
     "filtered",
+    "found",
     "join",
     "marks",
     "microseconds",
@@ -123,7 +124,15 @@ def _joined(by: str, parts: Sequence[Sql]) -> Sql:
 
 def seen(principal: Principal, *levels: Level) -> Sql:
     """Holds for the rows that the principal finds, where others say which rows to look at."""
-    keys = seen_by(principal, *levels)
+    return _seen_by_one(seen_by(principal, *levels))
+
+
+def found(query: Query) -> Sql:
+    """The same for the rows that a search finds."""
+    return _seen_by_one(found_by(query))
+
+
+def _seen_by_one(keys: Sequence[str]) -> Sql:
     # The plus sign: a row has few lines, which are looked up once, not once for each key.
     return Sql(
         f"EXISTS (SELECT 1 FROM finders AS f WHERE f.row = p.row AND +f.key IN ({marks(keys)}))",
@@ -142,9 +151,7 @@ def among(keys: Sequence[str]) -> Sql:
 def narrowed(query: Query) -> Iterator[Sql]:
     """What a search asks for beside what is seen."""
     if query.sources:
-        names = json.dumps(
-            [document_id(query.principal.tenant, source) for source in query.sources]
-        )
+        names = json.dumps(named_by(query))
         yield Sql(
             "p.row IN (SELECT row FROM passages WHERE document IN (SELECT number FROM documents"
             " WHERE id IN (SELECT value FROM json_each(?))))",

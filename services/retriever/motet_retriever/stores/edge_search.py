@@ -23,7 +23,7 @@ from motet_retriever.stores.edge_cache import CachedDocument, EdgeCache
 from motet_retriever.stores.edge_terms import EdgeTerms
 from motet_retriever.stores.port import Branch, Found, Query, Vector
 from motet_retriever.stores.qdrant_filters import translate
-from motet_retriever.stores.qdrant_payload import PASSAGE, document_id, seen_by
+from motet_retriever.stores.qdrant_payload import PASSAGE, found_by, named_by
 
 __all__ = ["Answer", "EdgeSearch"]
 
@@ -141,7 +141,7 @@ class EdgeSearch:
         chosen = [queries[place] for place in places]
         nearest = self._cache.nearest(
             np.stack([cast("Any", query.vector) for query in chosen]),
-            [tuple(seen_by(query.principal, query.level)) for query in chosen],
+            [tuple(found_by(query)) for query in chosen],
             max(map(_proposals, chosen)),
         )
         return lambda: dict(zip(places, nearest(), strict=True))
@@ -196,10 +196,9 @@ def _wanted(query: Query) -> int:
 
 
 def _conditions(query: Query) -> list[qdrant.ConditionType]:
-    which = [TERMS.one_of("to", seen_by(query.principal, query.level))]
+    which = [TERMS.one_of("to", found_by(query))]
     if query.sources:
-        names = [document_id(query.principal.tenant, source) for source in query.sources]
-        which.append(TERMS.one_of("document", names))
+        which.append(TERMS.one_of("document", named_by(query)))
     if query.where is not None:
         which.append(translate(TERMS, query.where))
     return which

@@ -32,6 +32,7 @@ from motet_retriever.stores.catalogue_terms import (
     among,
     filterable,
     filtered,
+    found,
     join,
     marks,
     microseconds,
@@ -40,7 +41,7 @@ from motet_retriever.stores.catalogue_terms import (
     seen,
 )
 from motet_retriever.stores.port import IndexedPassage, Query, Vector
-from motet_retriever.stores.qdrant_payload import document_id, finders, seen_by, written
+from motet_retriever.stores.qdrant_payload import document_id, finders, found_by, written
 from motet_retriever.stores.vector_index import Rows, Vectors
 
 __all__ = ["FORMAT", "PassageCatalogue", "Record"]
@@ -297,7 +298,7 @@ class PassageCatalogue:
 
     def visible(self, query: Query) -> Rows:
         """The rows that a search may find, in no order."""
-        keys = seen_by(query.principal, query.level)
+        keys = found_by(query)
         which = join(Sql(f"p.key IN ({marks(keys)})", tuple(keys)), *narrowed(query))
         return self._numbers(
             f"SELECT DISTINCT p.row FROM finders AS p WHERE {which.text}",
@@ -322,13 +323,13 @@ class PassageCatalogue:
 
     def nearest(self, query: Query, vector: Vector) -> tuple[Rows, Vector]:
         """As `VectorIndex.search`, by comparing with every row that the search may find."""
-        which = join(among(seen_by(query.principal, query.level)), *narrowed(query))
-        found = self._db.execute(
+        which = join(among(found_by(query)), *narrowed(query))
+        rows_found = self._db.execute(
             f"SELECT row, vector FROM vectors AS p WHERE {which.text}",
             which.values,
         )
         rows, scores = np.empty(0, np.int64), np.empty(0, np.float32)
-        while some := found.fetchmany(AT_ONCE):
+        while some := rows_found.fetchmany(AT_ONCE):
             numbers, blobs = zip(*some, strict=True)
             matrix = np.frombuffer(b"".join(blobs), FLOATS).reshape(-1, self._dimension)
             rows = np.concatenate([rows, np.array(numbers, np.int64)])
@@ -351,7 +352,7 @@ class PassageCatalogue:
             weights += [term, weight * rarity]
         if not weights:
             return []
-        which = join(seen(query.principal, query.level), *narrowed(query))
+        which = join(found(query), *narrowed(query))
         # Added up first, since a row that is looked at has many postings.
         return self._db.execute(
             f"WITH asked (term, weight) AS (VALUES {', '.join(['(?, ?)'] * len(asked.indices))}),"

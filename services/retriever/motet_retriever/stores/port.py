@@ -7,9 +7,9 @@ Invariants, held by one test class that each adapter's tests inherit:
 - A `put` that fails leaves the version before findable.
 - What returned survives the death of the process; what `flush` followed survives loss of power.
 - After `delete` no search, list or count finds anything of the document.
-- Whatever is read, but for `export`, is of the principal's tenant, and without labels or with one
-  that the principal has. The engine's own query says so: nothing else is ever proposed, counted,
-  or paged over.
+- Whatever is read, but for `export`, is of the principal's tenant (in a search, also of that of who
+  is `beside`), and without labels or with one that the principal has. The engine's own query says
+  so: nothing else is ever proposed, counted, or paged over.
 - Calls may come concurrently, and none blocks the event loop for longer than one batch takes.
 """
 
@@ -23,7 +23,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from motet.messages import DocumentInfo, Filter, Passage, Principal
+from motet.messages import DocumentInfo, Filter, Label, Passage, Principal
 
 __all__ = [
     "Branch",
@@ -35,6 +35,7 @@ __all__ = [
     "Query",
     "StoredDocument",
     "Vector",
+    "owner",
 ]
 
 Branch = Literal["dense", "sparse"]
@@ -82,7 +83,12 @@ class StoredDocument:
     @property
     def owner(self) -> Principal:
         """Somebody who sees it, so may replace and remove it."""
-        return Principal(tenant=self.tenant, access=self.document.labels[:1])
+        return owner(self.tenant, self.document.labels[:1])
+
+
+def owner(tenant: str, access: Sequence[Label] = ()) -> Principal:
+    """Somebody in the store, who may have a name that no tenant can have."""
+    return Principal.model_construct(tenant=tenant, access=tuple(access))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +99,8 @@ class Query:
     """Passages that each branch proposes at most."""
     principal: Principal
     """Who asks."""
+    beside: Principal | None = None
+    """Somebody else whose passages are searched as well."""
     vector: Vector | None = None
     """An embedding of length 1, for the dense branch."""
     words: str | None = None

@@ -18,7 +18,7 @@ from uuid import UUID, uuid5
 import numpy as np
 
 from motet.messages import Label, Passage, Principal
-from motet_retriever.stores.port import IndexedPassage, Level
+from motet_retriever.stores.port import IndexedPassage, Level, Query
 from motet_retriever.stores.qdrant_filters import attributes
 
 __all__ = [
@@ -28,7 +28,9 @@ __all__ = [
     "IndexKind",
     "document_id",
     "finders",
+    "found_by",
     "indexed_of",
+    "named_by",
     "new_indexes",
     "passage_of",
     "passage_payload",
@@ -106,6 +108,20 @@ def seen_by(principal: Principal, *levels: Level | Literal["record"]) -> list[st
         for level in levels
         for label in (EVERYBODY, *principal.access)
     ]
+
+
+def found_by(query: Query) -> list[str]:
+    """Of what is under `to`, what a search finds."""
+    return [key for each in _asking(query) for key in seen_by(each, query.level)]
+
+
+def named_by(query: Query) -> list[str]:
+    """Ids of the documents that a search names."""
+    return [document_id(each.tenant, source) for each in _asking(query) for source in query.sources]
+
+
+def _asking(query: Query) -> list[Principal]:
+    return [query.principal] if query.beside is None else [query.principal, query.beside]
 
 
 def sees(principal: Principal, labels: Sequence[Label]) -> bool:

@@ -46,7 +46,9 @@ from motet_retriever.stores.qdrant_payload import (
     INDEXED_PASSAGE,
     PASSAGE,
     document_id,
+    found_by,
     indexed_of,
+    named_by,
     passage_of,
     seen_by,
 )
@@ -306,10 +308,9 @@ class QdrantServerStore(PassageStore):
                 asked["sparse"] = models.SparseVector(indices=words.indices, values=words.values)
             else:
                 found["sparse"] = []
-        which = [TERMS.one_of("to", seen_by(query.principal, query.level))]
+        which = [TERMS.one_of("to", found_by(query))]
         if query.sources:
-            names = [document_id(query.principal.tenant, source) for source in query.sources]
-            which.append(TERMS.one_of("document", names))
+            which.append(TERMS.one_of("document", named_by(query)))
         if query.where is not None:
             which.append(translate(TERMS, query.where))
         within = models.Filter(

@@ -2,7 +2,8 @@
 
 Invariants:
 
-- Whatever is asked of the store carries the principal of the call and the request's sources, and
+- Whatever is asked of the store carries whose documents are searched (those of the principal of the
+  call, those of its task, or both) and the request's sources, and
   every search of passages its filter; a strategy can narrow them and not leave them out.
 - Before each step the call is asked whether it may go on.
 - Each question to the store is a span `retrieval documents`; embeddings, chats and delegations are
@@ -152,6 +153,8 @@ class Retrieval:
     """`dense`, `sparse`, or both."""
     with_vectors: bool = False
     """Whether candidates are to come with their embeddings."""
+    readers: tuple[Principal, ...] = ()
+    """Whose documents are searched, one or two; empty takes the principal of the call."""
     fusion: Fusion = field(init=False)
     queries: list[str] = field(default_factory=list)
     """What was asked besides the question."""
@@ -161,6 +164,7 @@ class Retrieval:
     """Whether the request's branches have nothing left to find."""
 
     def __post_init__(self) -> None:
+        self.readers = self.readers or (self.caller.principal,)
         own = self.shared.fusion
         self.fusion = Fusion(
             {**own.weights, **self.request.weights}, own.k, self.request.fusion or own.method
@@ -232,7 +236,8 @@ class Retrieval:
             found = await self.shared.store.search(
                 Query(
                     limit=limit,
-                    principal=self.caller.principal,
+                    principal=self.readers[0],
+                    beside=next(iter(self.readers[1:]), None),
                     vector=probe.vector,
                     words=probe.words,
                     sources=self.request.sources if probe.sources is None else probe.sources,
@@ -267,9 +272,15 @@ class Retrieval:
         return None if any(each.field in OF_PARTS for each in conditions(where)) else where
 
     async def fetch(self, ids: Sequence[str]) -> dict[str, Passage]:
-        """Those of the passages that the principal sees and the request's filter lets through."""
+        """Those of the passages that are to be searched and the request's filter lets through."""
         self.caller.check()
-        principal, wanted = self.caller.principal, set(self.request.sources)
+        kept: dict[str, Passage] = {}
+        for reader in self.readers:
+            kept |= await self._fetched(reader, ids)
+        return kept
+
+    async def _fetched(self, principal: Principal, ids: Sequence[str]) -> dict[str, Passage]:
+        wanted = set(self.request.sources)
         found = await self.shared.store.get(principal, ids)
         if wanted:
             found = {key: each for key, each in found.items() if each.source in wanted}
