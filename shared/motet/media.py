@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import PurePath
 
 __all__ = [
     "MEDIA_TYPES",
@@ -104,12 +104,12 @@ TABLE_TYPES = frozenset(MEDIA_TYPES[ending] for ending in (".csv", ".tsv", ".xls
 """Media types of files that are tables as a whole."""
 
 
-def media_type(path: Path) -> str:
+def media_type(path: PurePath) -> str:
     """The media type that a file's name tells; `application/octet-stream` when it does not."""
     return MEDIA_TYPES.get(path.suffix.lower(), "application/octet-stream")
 
 
-def input_media_type(path: Path) -> str:
+def input_media_type(path: PurePath) -> str:
     """The same for a task's input, which may be a picture too."""
     return PICTURE_TYPES.get(path.suffix.lower(), media_type(path))
 

@@ -113,6 +113,60 @@ def test_a_strategy_that_does_not_exist_is_refused_before_anything_is_sent(
     assert motet.json("result", "asked")["task"]["retrieval"] == "multi_hop"
 
 
+FORM = {"type": "object", "properties": {"rent": {"type": "number"}}, "required": ["rent"]}
+
+
+def test_a_task_is_submitted_with_all_that_it_may_have(motet: CommandLine, tmp_path: Path) -> None:
+    form, lease, photo = tmp_path / "form.json", tmp_path / "lease.pdf", tmp_path / "photo.PNG"
+    form.write_text(json.dumps(FORM))
+    lease.write_bytes(b"%PDF-1.7")
+    photo.write_bytes(b"\x89PNG")
+    options = ("--session", "talk-1", "--answer-schema", str(form), "--language", "pt-BR")
+    files = ("--input", str(lease), "--input", str(photo))
+    done = motet(
+        *("submit", "Read them", "--id", "whole", "--length", "report", "--strategy", "react"),
+        *options,
+        *files,
+        "--follow",
+    )
+    assert done.returncode == 0, done.stderr
+    task = motet.json("result", "whole")["task"]
+    assert task["answer_schema"] == FORM
+    assert (task["session"], task["language"], task["length"]) == ("talk-1", "pt-BR", "report")
+    assert task["strategy"] == "react"
+    assert [(each["filename"], each["media_type"]) for each in task["inputs"]] == [
+        ("lease.pdf", "application/pdf"),
+        ("photo.PNG", "image/png"),
+    ]
+
+
+def test_what_a_task_cannot_have_is_refused_before_anything_is_sent(
+    motet: CommandLine, tmp_path: Path
+) -> None:
+    outside, broken, large = (tmp_path / name for name in ("out.json", "bad.json", "large.bin"))
+    outside.write_text(json.dumps({**FORM, "$defs": {"a": {"$ref": "file:///etc/hostname"}}}))
+    broken.write_text("{")
+    with large.open("wb") as file:
+        file.truncate(300 << 20)
+    for options, says in (
+        (("--input", str(tmp_path / "none.pdf")), "none.pdf cannot be read: No such file"),
+        (("--input", str(tmp_path)), "cannot be read: Is a directory"),
+        (("--input", str(large)), "MOTET_TASK_INPUT_BYTES"),
+        (("--input", str(broken)) * 65, "at most 64 inputs"),
+        (("--answer-schema", str(tmp_path / "none.json")), "cannot be read: No such file"),
+        (("--answer-schema", str(tmp_path)), "cannot be read: Is a directory"),
+        (("--answer-schema", str(broken)), "is not JSON"),
+        (("--answer-schema", str(outside)), "'file:///etc/hostname', which is outside of it"),
+        (("--language", "German"), "language: "),
+        (("--length", "epic"), "length: "),
+        (("--session", "a b"), "session: "),
+    ):
+        refused = motet("submit", "one thing", "--id", "refused", *options)
+        assert refused.returncode == 2, options
+        assert says in refused.stderr.replace("\n", " "), options
+    assert motet("result", "refused").returncode == 1
+
+
 def test_the_page_on_deep_tasks_submits_one(motet: CommandLine) -> None:
     page = Path(__file__).parents[2] / "docs" / "explanation" / "deep-tasks.md"
     (block,) = re.findall(r"```sh\n(.*?)```", page.read_text("utf-8"), re.DOTALL)

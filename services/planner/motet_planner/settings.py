@@ -36,6 +36,15 @@ class PlannerSettings(ServiceSettings):
     window_tokens: int = Field(default=100_000, ge=2_000)
     """Tokens of conversation that the model is sent in these strategies; past 85 % of them, or of
     what the model reads where that is less, what came first is summarised."""
+    input_characters: int = Field(default=6_000, ge=0)
+    """Characters of a task's own files that the profile `small` is given whole, together; of longer
+    ones searches find passages."""
+    input_characters_capable: int = Field(default=60_000, ge=0, le=100_000)
+    """The same with the profile `capable`."""
+    picture_bytes: int = Field(default=20 << 20, ge=1)
+    """Bytes that the pictures of a task may have together."""
+    session_max_age_s: float = Field(default=30 * 24 * 3600, ge=1)
+    """Seconds after its last turn for which a session is kept."""
     prompts_dir: Path | None = None
     """Folder of prompts that replace the built-in ones: `NAME.vN.md` for all, `TENANT/NAME.vN.md`
     for one tenant. None has the built-in ones only."""

@@ -33,6 +33,16 @@ async def planned(mesh: TestMesh) -> AsyncIterator[TestMesh]:
 DEEP = b'{"goal": "x", "labels": ' + b'{"a": ' * 300 + b"1" + b"}" * 300 + b"}"
 
 
+def _with_inputs(count: int, size: int) -> bytes:
+    """A task with so many files, none of which is there: it is refused before any is fetched."""
+    file = {"name": "files/none", "size": size, "sha256": "0" * 64}
+    return json.dumps({"goal": "x", "inputs": [file] * count}).encode()
+
+
+LARGE = _with_inputs(64, 64 << 20)
+MANY = _with_inputs(65, 1)
+
+
 @pytest.mark.parametrize(
     "body, fault, says",
     [
@@ -49,6 +59,17 @@ DEEP = b'{"goal": "x", "labels": ' + b'{"a": ' * 300 + b"1" + b"}" * 300 + b"}"
         (b'{"goal": "x", "deadline_s": 1e400}', FaultType.INVALID_INPUT, "deadline_s: "),
         (b'{"goal": "x", "budget": {"depth": 1000}}', FaultType.INVALID_INPUT, "budget.depth: "),
         (b'{"goal": "x", "strategy": "magic"}', FaultType.INVALID_INPUT, "strategy: "),
+        (b'{"goal": "x", "session": "a b"}', FaultType.INVALID_INPUT, "session: "),
+        (b'{"goal": "x", "language": "German"}', FaultType.INVALID_INPUT, "language: "),
+        (b'{"goal": "x", "length": "epic"}', FaultType.INVALID_INPUT, "length: "),
+        (b'{"goal": "x", "answer_schema": []}', FaultType.INVALID_INPUT, "answer_schema: "),
+        (
+            b'{"goal": "x", "answer_schema": {"type": "object", "$ref": "https://x.test"}}',
+            FaultType.INVALID_INPUT,
+            "it refers to 'https://x.test', which is outside of it",
+        ),
+        (LARGE, FaultType.TOO_LARGE, "the limit is 268,435,456 (MOTET_TASK_INPUT_BYTES)"),
+        (MANY, FaultType.INVALID_INPUT, "inputs: Tuple should have at most 64 items"),
         (b'{"goal": "x", "id": "a.b"}', FaultType.INVALID_INPUT, "id: "),
         (b'{"goal": "x", "id": ">"}', FaultType.INVALID_INPUT, "id: "),
         (b'{"goal": "x", "v": 2}', FaultType.UNSUPPORTED_VERSION, "send `v: 1`"),
