@@ -30,8 +30,8 @@ from motet.messages import (
     Usage,
 )
 from motet.testing import Asked, ScriptedModel, TestMesh, assert_tree
-from motet_planner.app import agent as planner
 from motet_planner.agents.state import Conclude, checkpointer_of
+from motet_planner.app import agent as planner
 from motet_planner.deep.agent import deep
 from motet_planner.deep.files import Files
 from motet_planner.evidence import mark_of
@@ -320,7 +320,7 @@ async def test_an_answer_that_was_found_already_is_given_again(
     )
 
     saver = checkpointer_of(Bucket(mesh.bus, "checkpoints"))
-    asked = [SystemMessage("Reach it."), HumanMessage("How high is the tower?")]
+    asked = {"messages": [SystemMessage("Reach it."), HumanMessage("How high is the tower?")]}
     again = await deep(run, asked, Conclude("How high is the tower?"), saver, files)
 
     assert again == record.answer

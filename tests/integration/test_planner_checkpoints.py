@@ -22,8 +22,8 @@ from motet.bus import Bucket
 from motet.errors import FaultError
 from motet.testing import TestMesh
 from motet_planner import checkpoints
-from motet_planner.checkpoints import KeyValueCheckpointer
 from motet_planner.agents.state import MESSAGES
+from motet_planner.checkpoints import KeyValueCheckpointer
 
 
 @pytest.fixture

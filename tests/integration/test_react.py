@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from langchain_core.messages import HumanMessage, SystemMessage
@@ -97,7 +97,9 @@ def world(mesh: TestMesh) -> World:
 
 
 async def test_auto_takes_it_for_a_capable_model_and_says_why(world: World) -> None:
-    model = await world.join({"act": [[SEARCH, sky("Lund")], f"You get 28 days [{MARK}]."]})
+    model = await world.join(
+        {"act": [[SEARCH, sky("Lund")], f"Staff get 28 days of leave [{MARK}]."]}
+    )
 
     task = await world.mesh.motet.submit("How many days of leave do I get?")
     events = [event async for _, event in task.events()]
@@ -105,7 +107,7 @@ async def test_auto_takes_it_for_a_capable_model_and_says_why(world: World) -> N
 
     assert record.state == TaskState.SUCCEEDED, record.fault
     assert record.answer is not None
-    assert record.answer.text == "You get 28 days [1]."
+    assert record.answer.text == "Staff get 28 days of leave [1]."
     assert [each.supported for each in record.answer.citations] == [True]
     said = [each.data for each in events if isinstance(each, Progress)]
     assert said[0]["strategy"] == "react"
@@ -220,7 +222,7 @@ async def test_a_hundred_calls_and_a_long_conversation_end_well(world: World) ->
     calls = iter(range(100))
 
     def act(asked: Asked) -> Any:
-        if not asked.schema["tools"]:  # pyright: ignore
+        if not cast("dict[str, Any]", asked.schema)["tools"]:
             return "Many skies were clear."
         number = next(calls, None)
         return f"Clear [{MARK}]." if number is None else [sky(f"City number {number} of many")]
@@ -237,7 +239,7 @@ async def test_a_hundred_calls_and_a_long_conversation_end_well(world: World) ->
     assert sum(len("clear, " * 1_000) for _ in world.ran) > 650_000
 
 
-class _Killed(Exception):
+class KilledError(Exception):
     """The process ends here."""
 
 
@@ -271,32 +273,35 @@ async def _runs(kill_at: int, mesh: TestMesh, thread: str) -> tuple[Answer, Coun
         task=thread,
     )
     run = Run(call, ScriptedModel({"act": act}), PlannerSettings(), _CAPABLE)
-    asked = [SystemMessage("Reach it."), HumanMessage("How many days of leave?")]
+    asked = {"messages": [SystemMessage("Reach it."), HumanMessage("How many days of leave?")]}
     killed = False
     for at in (kill_at, 0):
         saver: Any = checkpointer_of(Bucket(mesh.bus, "checkpoints"))
-        if at:
-            real = {name: getattr(saver, name) for name in ("aput", "aput_writes")}
-            left = [at]
-
-            def dying(name: str) -> Any:
-                async def put(*args: Any, **kwargs: Any) -> Any:
-                    left[0] -= 1
-                    if left[0] == 0:
-                        raise _Killed
-                    return await real[name](*args, **kwargs)  # noqa: B023
-
-                return put
-
-            for name in real:
-                setattr(saver, name, dying(name))
+        _kill_at(saver, at)
         try:
             answer = await react(run, asked, Conclude("leave"), saver)
-        except _Killed:
+        except KilledError:
             killed = True
             continue
         return answer, effects, killed
     raise AssertionError("it did not end")
+
+
+def _kill_at(saver: Any, number: int) -> None:
+    """Has the n-th write of a checkpointer kill the process; 0 never does."""
+    left = [number]
+
+    def dying(write: Any) -> Any:
+        async def put(*args: Any, **kwargs: Any) -> Any:
+            left[0] -= 1
+            if left[0] == 0:
+                raise KilledError
+            return await write(*args, **kwargs)
+
+        return put
+
+    for name in ("aput", "aput_writes"):
+        setattr(saver, name, dying(getattr(saver, name)))
 
 
 _CAPABLE = Capability(profile="capable", calls_tools=True, why="")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib import import_module
@@ -20,6 +20,7 @@ from motet.messages import Answer, Task, TaskState
 from motet.models import ChatModel, chat_model
 from motet.settings import Settings, load_settings
 from motet.telemetry import names
+from motet_planner.brief import Brief, brief_of, leave
 from motet_planner.catalogue import catalogue_of
 from motet_planner.checkpoints import KeyValueCheckpointer
 from motet_planner.choosing import Choice, choose
@@ -104,10 +105,12 @@ async def run_task(
         may_ask=True,
     )
     try:
+        brief = await brief_of(task, run, call)
         if choice.strategy == "plan":
-            answer = await carry_out(task.goal, "", run, graph)
+            answer = await carry_out(brief, graph)
         else:
-            answer = await _act(choice.strategy, task.goal, run, call, settings)
+            answer = await _act(choice.strategy, brief, call, settings)
+        await leave(brief)
     except FaultError as error:
         if not error.fault.retryable:
             await checkpointer.adelete_thread(call.task)
@@ -137,24 +140,23 @@ async def _tell(choice: Choice, profile: str, why: str, call: Call) -> None:
     )
 
 
-async def _act(strategy: str, goal: str, run: Run, call: Call, settings: Settings) -> Answer:
+async def _act(strategy: str, brief: Brief, call: Call, settings: Settings) -> Answer:
     """Does a task by an agent, whose libraries are loaded when they are first needed."""
     # Loading takes seconds, which others of this process should not wait.
     module = "motet_planner.deep.agent" if strategy == "deep" else "motet_planner.agents.react"
     await asyncio.to_thread(import_module, module)
-    from langchain_core.messages import HumanMessage, SystemMessage
-
+    from motet_planner.agents.opening import opening
     from motet_planner.agents.state import Conclude, checkpointer_of
 
+    run = brief.run
     run.call.check()
     await run.call.state(TaskState.RUNNING)
-    (_, instructions), (_, asked) = run.prompt(strategy, goal=goal, form=run.form)
-    messages: Sequence[Any] = [SystemMessage(instructions), HumanMessage(asked)]
+    start = await opening(strategy, brief, call.blobs)
     saver = checkpointer_of(call.bucket("checkpoints"))
     if strategy == "react":
         from motet_planner.agents.react import react
 
-        return await react(run, messages, Conclude(goal, finish=run.finish), saver)
+        return await react(run, start, Conclude(brief.goal, finish=run.finish), saver)
     from motet_planner.deep.agent import deep, written
     from motet_planner.deep.files import Files
 
@@ -169,5 +171,5 @@ async def _act(strategy: str, goal: str, run: Run, call: Call, settings: Setting
         task=call.task,
         ttl_s=kept_s,
     )
-    conclude = Conclude(goal, extra=partial(written, files), finish=run.finish)
-    return await deep(run, messages, conclude, saver, files)
+    conclude = Conclude(brief.goal, extra=partial(written, files), finish=run.finish)
+    return await deep(run, start, conclude, saver, files)

@@ -23,8 +23,12 @@ __all__ = ["Cited", "cite"]
 _MARK = r"(?:p[0-9a-f]{6}|\d{1,3})"
 _MARKS = re.compile(rf"[ \t]*[\[(]({_MARK}(?:[\],;\s\[]+{_MARK})*)[\])]")
 _BARE_NUMBERS = re.compile(r"[ \t]*\([\d,;\s]+\)")
+_ENDS = ".!? \u3002\uff01\uff1f\u061f\u06d4\u0964"
+"""Ends of sentences in many scripts: a number stands before them."""
 _ATTRIBUTED = 12
 """Sentences of a text without marks whose passages are looked for, at most."""
+_MUCH = 0.5
+"""Share of a statement's terms that a passage must have more of to be taken for its source."""
 
 
 @dataclass(frozen=True)
@@ -124,18 +128,28 @@ def _supporting(
     quotes: Mapping[str, Sequence[str]],
     known: str,
 ) -> str | None:
-    """The mark of the passage that supports a statement best; quoted ones come first."""
-    ranked = sorted(passages, key=lambda mark: mark not in quotes)
-    found = {mark: support_of(statement, _words(passages[mark]), known=known) for mark in ranked}
-    full = next((mark for mark in ranked if found[mark].degree == Degree.FULL), None)
-    if full is not None:
-        return full
-    unclear = [m for m in ranked if m in quotes and found[m].degree == Degree.UNCLEAR]
-    return unclear[0] if unclear else None
+    """The mark of the passage that a statement stands on; quoted ones come first.
+
+    That is one that says it for sure, else the one that has most of its words, unless what is known
+    says it already or a figure or a name of it is not there.
+    """
+    if support_of(statement, "", known=known).degree == Degree.FULL:
+        return None
+    best, most = None, _MUCH
+    for mark in sorted(passages, key=lambda mark: mark not in quotes):
+        text = _words(passages[mark])
+        match support_of(statement, text, known=known).degree:
+            case Degree.FULL:
+                return mark
+            case Degree.UNCLEAR if (share := coverage(statement, text)) > most:
+                best, most = mark, share
+            case _:
+                pass
+    return best
 
 
 def _with_number(statement: str, number: int) -> str:
-    body = statement.rstrip(".!?。！？؟ ")
+    body = statement.rstrip(_ENDS)
     return f"{body} [{number}]{statement[len(body) :]}"
 
 

@@ -1,7 +1,7 @@
 """Retrieval: by which strategy a task's searches look, and what they may spend.
 
-A task may fix the strategy, and a model that plans may name one for a search. Else nothing is named,
-which leaves it to whoever searches. A strategy is only ever named to a skill whose card has it.
+A task may fix the strategy, and a model that plans may name one for a search. Else nothing is
+named, which leaves it to whoever searches. A strategy is only named to a skill whose card has it.
 """
 
 from __future__ import annotations

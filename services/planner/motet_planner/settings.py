@@ -22,8 +22,8 @@ class PlannerSettings(ServiceSettings):
     max_revisions: int = Field(default=2, ge=0, le=10)
     """Times that a plan is made anew after a fault or missing evidence."""
     passages: int = Field(default=5, ge=1, le=50)
-    """Passages that a search is asked for with the profile `small`, whose model reads some 60 tokens
-    a second on two cores."""
+    """Passages that a search is asked for with the profile `small`, whose model reads some 60
+    tokens a second on two cores."""
     passages_capable: int = Field(default=10, ge=1, le=100)
     """The same with the profile `capable`."""
     answer_tokens: int = Field(default=600, ge=64)

@@ -75,6 +75,8 @@ class PlanState(TypedDict):
     goal: str
     context: NotRequired[str]
     """What the task brings along, for the model to read: the conversation, inputs, transcripts."""
+    spoken: NotRequired[str]
+    """What is said in the task's recordings."""
     revision: int
     """How many plans were made."""
     steps: list[StepData]

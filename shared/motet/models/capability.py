@@ -85,7 +85,7 @@ async def capability_of(endpoint: Endpoint, settings: Settings) -> Capability:
         return Capability(
             profile="capable" if acts else "small",
             calls_tools=_calls(tools, card, acts),
-            why=f"the card of {choice.id} says that it {'calls' if acts else 'does not call'} tools",
+            why=f"{choice.id} {'calls' if acts else 'does not call'} tools by its card",
         )
     if tools is not None:
         profile: Profile = "capable" if tools else "small"

@@ -104,7 +104,7 @@ class ChatModel:
         self.name = endpoints[0].choice.name if endpoints else ""
 
     async def capability(self) -> Capability:
-        """How the model that is asked first is to be used; a model without a card is probed once."""
+        """How the model that is asked first is to be used; one without a card is probed once."""
         return (await self._known_capabilities())[0]
 
     @property

@@ -4,10 +4,10 @@
     messages = PROMPTS.load("plan").messages(goal=goal, skills=skills)
 
 A prompt file begins with front matter (`name`, `version`, `purpose`). Its system message stands
-under `# role`, `# rules` and `# form` (how the reply looks), or under `# system`; then `# user` and
-`# assistant` take turns. Instructions and examples come first and what changes comes last, so that a
-server which caches prefixes reads them once. `$name` stands for a value; a value is never searched
-for further names.
+under `# role`, `# rules` and `# form` (how the reply looks), or under `# system`; then `# user`
+and `# assistant` take turns. Instructions and examples come first and what changes comes last, so
+that a server which caches prefixes reads them once. `$name` stands for a value; a value is never
+searched for further names.
 
 Prompts of a folder replace those of the package: `NAME.vN.md` for all, `TENANT/NAME.vN.md` for one
 tenant. Within a place the highest version counts.

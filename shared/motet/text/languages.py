@@ -11,7 +11,7 @@ from typing import Any
 
 import regex
 
-__all__ = ["base_language", "language_of", "likely_language"]
+__all__ = ["base_language", "language_name", "language_of", "likely_language"]
 
 _SAMPLE = 4000
 """Characters that are looked at."""
@@ -41,6 +41,14 @@ _SCRIPTS = {
     "te": regex.compile(r"\p{Telugu}"),
 }
 """Scripts in which (nearly) everything that is written is of one language."""
+
+
+def language_name(tag: str) -> str:
+    """The English name of a language by its BCP-47 tag; the tag itself where CLDR has no name."""
+    from babel import Locale
+
+    base = base_language(tag) or tag
+    return Locale("en").languages.get(base, tag)
 
 
 def base_language(language: str | None) -> str | None:

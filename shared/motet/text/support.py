@@ -31,6 +31,8 @@ from motet.text.words import stem, tokens
 
 __all__ = ["Degree", "Evidence", "Support", "missing_name", "missing_quantity", "support_of"]
 
+_QUESTION_MARKS = ("?", "？", "؟")
+
 
 class Degree(IntEnum):
     """How far evidence states something."""
@@ -147,7 +149,7 @@ def _support(statement: str, evidence: Evidence, known: str, language: str | Non
         if missing is not None:
             return Support(Degree.WRONG, missing)
     stated = items_of(statement, language)
-    if not stated:
+    if not stated or statement.rstrip().endswith(_QUESTION_MARKS):
         return Support(Degree.UNCLEAR, "It states nothing.")
     free = items_of(known, language)
     best: Support | None = None
@@ -170,6 +172,8 @@ def _judged(alignment: Alignment, known: Sequence[Item]) -> Support:
         reason = f"{item.text!r} is stated, and {rival.text!r} is given."
         one = len(alignment.left) == 1
         return Support(Degree.UNCLEAR, reason, otherwise=one and _excludes(item, rival, alignment))
+    if alignment.is_little(known):
+        return Support(Degree.UNCLEAR, "The evidence has little of it.")
     if unsaid := alignment.unsaid(known):
         limits = len(alignment.left) == 1 and unsaid[0].limits
         reason = f"Not in the same sentence: {_listed(unsaid)}."
@@ -188,8 +192,11 @@ def _excludes(item: Item, rival: Item, alignment: Alignment) -> bool:
     """
     if item.closed != rival.closed:
         return False
+    if item.closed:
+        limits = item.limits or rival.limits
+        return limits or alignment.is_enclosed(item) or alignment.is_by_figure(item)
     opposite = item.key.endswith(rival.key) or rival.key.endswith(item.key)
-    return item.closed or opposite or alignment.has_figure
+    return opposite or alignment.has_figure
 
 
 def _mixes(added: Sequence[Item], alignment: Alignment) -> bool:

@@ -23,6 +23,8 @@ from motet.messages import (
     TaskState,
 )
 from motet.testing import ScriptedModel
+from motet_planner.brief import Brief
+from motet_planner.inputs import Inputs
 from motet_planner.plan.graph import build, carry_out
 from motet_planner.run import Run
 from motet_planner.settings import PlannerSettings
@@ -141,7 +143,7 @@ class Bench:
     async def answer(self, goal: str, call: FakeCall, model: ScriptedModel) -> Answer:
         capability = await model.capability()
         run = Run(call, model, self.settings, capability, self.retrieval)
-        return await carry_out(goal, "", run, build(self.saver))
+        return await carry_out(Brief(run, goal, Inputs(), ""), build(self.saver))
 
 
 def step(skill: str, what: str, *needs: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Whole tasks by the strategy `plan` with a capable model: skills are functions, replies a script."""
+"""The strategy `plan` with a capable model: skills are functions, replies a script."""
 
 from __future__ import annotations
 
@@ -183,9 +183,7 @@ async def test_a_model_that_always_leaves_something_open_ends() -> None:
         }
     )
 
-    answer = await Bench().answer(
-        "How high?", FakeCall({"retriever.search": gives(TOWER)}), model
-    )
+    answer = await Bench().answer("How high?", FakeCall({"retriever.search": gives(TOWER)}), model)
 
     assert answer.answered
     assert answer.data["missing"] == ["more"]
@@ -264,9 +262,7 @@ async def test_a_resumed_task_does_not_run_finished_steps_again() -> None:
     bench = Bench()
     steps = [step("retriever.search", "height of the tower"), step("weather.now", "sky", 1)]
     first = ScriptedModel({"plan": {"steps": steps}, "arguments": die})
-    call = FakeCall(
-        {"retriever.search": gives(TOWER), "weather.now": lambda _: {"sky": "clear"}}
-    )
+    call = FakeCall({"retriever.search": gives(TOWER), "weather.now": lambda _: {"sky": "clear"}})
     with pytest.raises(DiedError):
         await bench.answer("How is the sky over the tower?", call, first)
 

@@ -82,8 +82,8 @@ class MeshChat(BaseChatModel):
         if not said.text.strip() and not said.tool_calls:
             raise FaultError.of(
                 FaultType.MODEL_OUTPUT_INVALID,
-                "The model answered nothing, twice: it said no word and called no tool. Try another "
-                "model (MOTET_MODEL), or give it fallbacks (MOTET_MODEL_FALLBACKS).",
+                "The model answered nothing, twice: it said no word and called no tool. Try "
+                "another model (MOTET_MODEL), or give it fallbacks (MOTET_MODEL_FALLBACKS).",
             )
         message = said.model_copy(update={"id": new_id()})
         return ChatResult(generations=[ChatGeneration(message=message)])

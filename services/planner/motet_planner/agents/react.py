@@ -13,7 +13,6 @@ Invariants:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from langchain.agents import create_agent
@@ -48,13 +47,14 @@ _STEPS_A_TURN = 12
 
 
 async def react(
-    run: Run, messages: Sequence[Any], conclude: Conclude, saver: BaseCheckpointSaver[Any]
+    run: Run, start: dict[str, Any], conclude: Conclude, saver: BaseCheckpointSaver[Any]
 ) -> Answer:
     """Does a task, from its checkpoint where there is one.
 
     Args:
         run: The attempt.
-        messages: The conversation so far: the instructions, and what is asked.
+        start: The state to begin with: `messages`, of which the first has the instructions, and the
+            `passages` that the task brings.
         conclude: Makes the answer.
         saver: Keeps the conversation.
 
@@ -62,8 +62,8 @@ async def react(
         FaultError: Why there is no answer.
     """
     chat = MeshChat.of(run)
-    window: int = (chat.profile or {})["max_input_tokens"]  # pyright: ignore
-    system, *asked = messages
+    window: int = (chat.profile or {})["max_input_tokens"]  # pyright: ignore[reportTypedDictNotRequiredAccess]
+    system, *asked = start["messages"]
     middleware: list[AgentMiddleware[Any, Any, Any]] = [
         ModelCallLimitMiddleware(thread_limit=run.settings.turns, exit_behavior="error"),
         SummarizationMiddleware(
@@ -89,10 +89,10 @@ async def react(
         checkpointer=saver,
         name="planner",
     )
-    return await invoke(graph, run, asked, run.settings.turns)
+    return await invoke(graph, run, {**start, "messages": asked}, run.settings.turns)
 
 
-async def invoke(graph: Any, run: Run, messages: Sequence[Any], turns: int) -> Answer:
+async def invoke(graph: Any, run: Run, start: dict[str, Any], turns: int) -> Answer:
     """Runs an agent to its answer, from its checkpoint where there is one.
 
     Raises:
@@ -106,9 +106,9 @@ async def invoke(graph: Any, run: Run, messages: Sequence[Any], turns: int) -> A
     values: dict[str, Any] = saved.values
     if "answer" in values and not saved.next:
         return Answer.model_validate(values["answer"])
-    start: Any = None if values.get("messages") else {"messages": list(messages)}
+    begin = None if values.get("messages") else start
     try:
-        state: dict[str, Any] = await graph.ainvoke(start, config, durability="sync")
+        state: dict[str, Any] = await graph.ainvoke(begin, config, durability="sync")
     except ModelCallLimitExceededError:
         raise FaultError.of(
             FaultType.BUDGET_EXCEEDED,

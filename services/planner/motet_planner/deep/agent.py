@@ -11,7 +11,6 @@ Invariants:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, cast
 
 from deepagents import create_deep_agent
@@ -46,7 +45,7 @@ async def written(files: Files) -> dict[str, Any]:
 
 async def deep(
     run: Run,
-    messages: Sequence[Any],
+    start: dict[str, Any],
     conclude: Conclude,
     saver: BaseCheckpointSaver[Any],
     files: Files,
@@ -57,7 +56,7 @@ async def deep(
         FaultError: Why there is no answer.
     """
     turns = run.settings.turns
-    system, *asked = messages
+    system, *asked = start["messages"]
     part = cast(
         "SubAgent",
         {
@@ -81,4 +80,4 @@ async def deep(
         checkpointer=saver,
         name="planner",
     )
-    return await invoke(graph, run, asked, turns)
+    return await invoke(graph, run, {**start, "messages": asked}, turns)

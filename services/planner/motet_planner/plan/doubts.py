@@ -18,8 +18,8 @@ from motet_planner.state import PlanState
 __all__ = ["Doubt", "doubt_of"]
 
 Doubt = Literal["figure", "words"]
-"""`figure`: the answer has a number that is nowhere. `words`: no passage says the answer for sure, or
-the one that does has little of the question."""
+"""`figure`: the answer has a number that is nowhere. `words`: no passage says the answer for sure,
+or the one that does has little of the question."""
 
 _LITTLE = 0.5
 """Share of the question's terms under which a passage may speak of something else."""
@@ -40,9 +40,7 @@ def doubt_of(answer: str, state: PlanState) -> Doubt | None:
     if results:
         return None
     saying = [
-        text
-        for text in passages
-        if support_of(answer, text, known=known).degree == Degree.FULL
+        text for text in passages if support_of(answer, text, known=known).degree == Degree.FULL
     ]
     if any(coverage(goal, text) >= _LITTLE for text in saying):
         return None

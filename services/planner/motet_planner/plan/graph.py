@@ -21,6 +21,7 @@ from langgraph.types import Send
 
 from motet.errors import FaultError
 from motet.messages import Answer, FaultType
+from motet_planner.brief import Brief
 from motet_planner.plan import nodes
 from motet_planner.run import Run
 from motet_planner.state import PlanState
@@ -76,18 +77,17 @@ def _after_answer(state: PlanState) -> str:
     return "plan" if state.get("reason") else "conclude"
 
 
-async def carry_out(goal: str, context: str, run: Run, graph: Graph) -> Answer:
+async def carry_out(brief: Brief, graph: Graph) -> Answer:
     """Does a task, from its checkpoint where there is one.
 
     Args:
-        goal: What is wanted.
-        context: What the task brings along, for the model to read.
-        run: The attempt.
+        brief: The task.
         graph: Of `build`.
 
     Raises:
         FaultError: Why there is no answer.
     """
+    run = brief.run
     limit = 50 + _NODES_A_STEP * run.settings.max_steps * (run.settings.max_revisions + 2)
     config: Any = {"configurable": {"thread_id": run.call.task}, "recursion_limit": limit}
     saved = await graph.aget_state(config)
@@ -95,7 +95,14 @@ async def carry_out(goal: str, context: str, run: Run, graph: Graph) -> Answer:
     if begun and not saved.next and "answer" in saved.values:
         return Answer.model_validate(saved.values["answer"])
     start = PlanState(
-        goal=goal, context=context, revision=0, steps=[], outcomes={}, passages={}, reason=None
+        goal=brief.goal,
+        context=brief.context,
+        spoken=brief.spoken,
+        revision=0,
+        steps=[],
+        outcomes={},
+        passages={each["id"]: each for each in brief.passages},
+        reason=None,
     )
     state = await graph.ainvoke(None if begun else start, config, context=run, durability="sync")
     if "answer" not in state:

@@ -1,11 +1,12 @@
 """Small: plans and answers of a model that is asked one thing at a time.
 
-Passages come first: the goal itself is searched for, and the model decides whether the passages give
-the answer, whether a skill has to work it out, or whether something else must be looked up. It never
-computes itself: it points at figures, and a tool computes.
+Passages come first: the goal itself is searched for, and the model answers from whole passages.
+Only where there is a doubt about its answer (see `doubts`) it looks once more, and says whether a
+skill has to work the answer out or something else must be looked up. It never computes itself: it
+points at figures, and a tool computes.
 
-All requests of a task begin alike (instructions, passages, goal) and differ only in their last lines,
-so a server that caches prefixes reads the passages once. That is where a small model's time goes.
+All requests of a task begin alike (instructions, passages, goal) and differ only in their last
+lines, so a server that caches prefixes reads the passages once: there a small model's time goes.
 """
 
 from __future__ import annotations
@@ -74,8 +75,12 @@ class Small:
             return as_steps(
                 draft.get("next", ()), catalogue, revision=revision, earlier=state["steps"]
             )
+        given = bool(state["passages"]) and not state.get("spoken")
         if (evidence := catalogue.evidence) is not None:
-            first = {"skill": evidence.name, "what": state["goal"]}
+            if given:
+                return []  # The task's own documents are here, whole.
+            what = " ".join(part for part in (state["goal"], state.get("spoken", "")) if part)
+            first = {"skill": evidence.name, "what": what}
         elif catalogue:
             first = await self._next(state, run, "", list(catalogue))
         else:
@@ -85,7 +90,7 @@ class Small:
     async def input_of(
         self, step: StepData, skill: Skill, state: PlanState, run: Run
     ) -> dict[str, Any]:
-        """The step's words for a search, figures and a formula for a computation, else its fields."""
+        """The step's words for a search, figures and a formula for a computation, else fields."""
         if query_field(skill) is not None:
             return search_input(skill, step["what"], step, run.settings.passages)
         if skill.computes:
@@ -102,8 +107,10 @@ class Small:
         del state, run
 
     async def answer(self, state: PlanState, run: Run) -> Draft:
-        """The model's answer in plain text, and the next step where the evidence does not hold it."""
+        """The model's answer in plain text, and the next step where there is a doubt about it."""
         run.call.check()
+        if (before := state.get("draft")) is not None and not _is_new(state):
+            return Draft(text=before["text"], answered=before["answered"], quotes=[], open=[])
         limit = run.settings.answer_tokens * (_REPORT if run.report else 1)
         text = await run.model.text(
             self._messages("reply", state, run, form=run.form),
@@ -132,7 +139,8 @@ class Small:
         skills = [name for name, each in run.catalogue.items() if query_field(each) is None]
         used = {step["skill"] for step in state["steps"]}
         unused = [name for name in skills if name not in used]
-        stated = [] if doubt == "figure" and unused else [_STATED]
+        computes = any(run.catalogue[name].computes for name in unused)
+        stated = [] if doubt == "figure" and computes else [_STATED]
         return [*stated, _MISSING, *unused]
 
     async def _next(
@@ -211,6 +219,12 @@ class Small:
         ]
         shared = run.prompt("passages", skills=run.catalogue.shown())
         return [*shared, ("user", "\n\n".join(part for part in parts if part))]
+
+
+def _is_new(state: PlanState) -> bool:
+    """Whether the last plan has brought anything."""
+    latest = (step["id"] for step in state["steps"] if step["revision"] == state["revision"])
+    return any(state["outcomes"].get(each, {}).get("status") == "done" for each in latest)
 
 
 def _is_done(step: Mapping[str, str], state: PlanState) -> bool:

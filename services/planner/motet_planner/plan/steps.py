@@ -67,8 +67,8 @@ def as_steps(
 ) -> list[StepData]:
     """Steps with ids and sound needs, in an order that can be carried out.
 
-    In a proposal, steps are referred to by number: the earlier ones first, then its own. A step that
-    repeats another to the letter is that step.
+    In a proposal, steps are referred to by number: the earlier ones first, then its own. A step
+    that repeats another to the letter is that step.
 
     Raises:
         FaultError: `unknown_skill` when no step names a living skill although some are proposed.
