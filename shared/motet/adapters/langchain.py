@@ -30,7 +30,7 @@ from motet.adapters.langchain_inputs import Runs, answer_of, input_of, request_o
 from motet.adapters.member import SkillOptions, made, member
 from motet.adapters.model_requests import on_a_loop
 from motet.adapters.run import Run
-from motet.adapters.skills import SkillTool, skill_tools
+from motet.adapters.skills import SkillTool, Told, skill_tools
 from motet.agent import Agent
 from motet.call import Call
 from motet.client import Motet
@@ -125,17 +125,23 @@ async def tools_for_langchain(
 
 
 def _tool(skill: SkillTool) -> BaseTool:
-    async def call(**arguments: Any) -> tuple[str, Any]:
-        told = await skill(arguments)
+    def given(told: Told) -> tuple[str, Any]:
         if told.failed:
             raise ToolException(told.text)
         return told.text, told.output
+
+    async def call(**arguments: Any) -> tuple[str, Any]:
+        return given(await skill(arguments))
+
+    def wait(**arguments: Any) -> tuple[str, Any]:
+        return given(skill.wait(arguments))
 
     return StructuredTool(
         name=skill.name,
         description=skill.description,
         args_schema=skill.schema,
         coroutine=call,
+        func=wait,
         response_format="content_and_artifact",
         handle_tool_error=True,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import typing
 from dataclasses import dataclass
@@ -350,3 +351,11 @@ async def test_a_function_that_makes_no_runnable_is_named(mesh: TestMesh) -> Non
     await mesh.join(from_langchain("lab", lambda _call: "nothing", description="Is broken."))
     with pytest.raises(FaultError, match=r"lab\.ask: the function that makes its agent gave str"):
         await mesh.motet.call("lab.ask", {"question": QUESTION})
+
+
+async def test_tools_are_called_in_threads_too(mesh: TestMesh) -> None:
+    await mesh.join(weather([]))
+    (tool,) = await tools_for_langchain(mesh.motet, skills=["weather.now"])
+    assert "clear over Oslo" in await asyncio.to_thread(tool.invoke, {"city": "Oslo"})
+    with pytest.raises(RuntimeError, match="synchronously on the event loop"):
+        tool.invoke({"city": "Oslo"})
