@@ -9,6 +9,7 @@ import sys
 import pytest
 
 HEAVY = {
+    "agents",
     "chromadb",
     "faiss",
     "faster_whisper",
@@ -19,12 +20,14 @@ HEAVY = {
     "langchain_core",
     "langgraph",
     "langsmith",
+    "llama_index",
     "milvus_lite",
     "neo4j",
     "numpy",
     "onnxruntime",
     "openai",
     "pint",
+    "pydantic_ai",
     "pymilvus",
     "qdrant_client",
     "qdrant_edge",
@@ -33,6 +36,7 @@ HEAVY = {
     "torch",
     "transformers",
     "typer",
+    "workflows",
     "xllamacpp",
 }
 """Top-level modules that only the code which needs them may load, when it needs them."""
@@ -62,7 +66,16 @@ def loaded_by(module: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "module",
-    ["motet", "motet.settings", "motet.telemetry", "motet.bus", "motet.agent", "motet.client"],
+    [
+        "motet",
+        "motet.settings",
+        "motet.telemetry",
+        "motet.bus",
+        "motet.agent",
+        "motet.client",
+        "motet.adapters",
+        "motet.adapters.functions",
+    ],
 )
 def test_the_core_loads_nothing_heavy(module: str) -> None:
     assert loaded_by(module) & HEAVY == set()

@@ -9,7 +9,7 @@ asynchronously, in a thread, or so that it blocks the event loop.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from typing import Any
 from uuid import UUID
 
@@ -17,39 +17,27 @@ from langchain.agents.middleware.model_call_limit import ModelCallLimitExceededE
 from langchain.agents.middleware.tool_call_limit import ToolCallLimitExceededError
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
 from langchain_core.exceptions import ContextOverflowError, OutputParserException
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from langgraph.errors import GraphRecursionError
-from pydantic import BaseModel, RootModel, create_model
-from pydantic.errors import PydanticUserError
-from pydantic_core import to_json
-from typing_extensions import Unpack, get_type_hints, is_typeddict
+from pydantic import BaseModel
+from typing_extensions import Unpack
 
 from motet.adapters.faults import Kinds
-from motet.adapters.member import (
-    MemberRequest,
-    SkillOptions,
-    as_json,
-    fields_of,
-    made,
-    member,
-    prompt_of,
-)
+from motet.adapters.langchain_inputs import Runs, answer_of, input_of, request_of
+from motet.adapters.member import SkillOptions, made, member
 from motet.adapters.model_requests import on_a_loop
 from motet.adapters.run import Run
-from motet.adapters.skills import SkillTool, skill_tools
+from motet.adapters.skills import SkillTool, Told, skill_tools
 from motet.agent import Agent
 from motet.call import Call
 from motet.client import Motet
-from motet.errors import FaultError
 from motet.messages import FaultType
 from motet.models.pricing import TokenCounts
 
 __all__ = ["from_langchain", "tools_for_langchain"]
-
-Runs = Runnable[Any, Any]
 
 _KINDS: Kinds = {
     GraphRecursionError: FaultType.BUDGET_EXCEEDED,
@@ -95,20 +83,20 @@ def from_langchain(
         # A thread of the attempt's own, for graphs that have a checkpointer.
         thread = f"{run.call.idempotency_key}.{run.call.attempt}"
         result = await runnable.ainvoke(
-            _input(runnable, asked),
+            input_of(runnable, asked),
             {
                 "callbacks": [_AtOnce(run), _OnLoop(run)],
                 "configurable": {"thread_id": thread},
             },
         )
-        return _answer(result)
+        return answer_of(result)
 
     return member(
         name,
         description,
         answering,
         skill=skill,
-        request=request or _request(agent),
+        request=request or request_of(agent, name),
         output=output,
         kinds=_KINDS,
         options=options,
@@ -137,89 +125,26 @@ async def tools_for_langchain(
 
 
 def _tool(skill: SkillTool) -> BaseTool:
-    async def call(**arguments: Any) -> tuple[str, Any]:
-        told = await skill(arguments)
+    def given(told: Told) -> tuple[str, Any]:
         if told.failed:
             raise ToolException(told.text)
         return told.text, told.output
+
+    async def call(**arguments: Any) -> tuple[str, Any]:
+        return given(await skill(arguments))
+
+    def wait(**arguments: Any) -> tuple[str, Any]:
+        return given(skill.wait(arguments))
 
     return StructuredTool(
         name=skill.name,
         description=skill.description,
         args_schema=skill.schema,
         coroutine=call,
+        func=wait,
         response_format="content_and_artifact",
         handle_tool_error=True,
     )
-
-
-# What goes in and comes out
-
-
-def _request(agent: Any) -> type[BaseModel]:
-    """The runnable's own input where it has fields, else a question."""
-    if isinstance(agent, Runnable) and _reads(agent) == "fields":
-        schema: Any = agent.get_input_schema()  # `_reads` has seen that it has a JSON Schema
-        state = schema.model_fields["root"].annotation if issubclass(schema, RootModel) else schema
-        if is_typeddict(state):
-            return _typed(state, agent.get_input_jsonschema().get("required", []))
-        if isinstance(state, type) and issubclass(state, BaseModel):
-            return state
-    return MemberRequest
-
-
-class _State(BaseModel):
-    """A graph's state as a request; what is not given is left to the graph."""
-
-
-def _typed(state: Any, required: Collection[str]) -> type[BaseModel]:
-    """A `TypedDict` as a request."""
-    fields: dict[str, Any] = {
-        name: (hint, ... if name in required else None)
-        for name, hint in get_type_hints(state).items()
-    }
-    return create_model(state.__name__, __base__=_State, **fields)
-
-
-def _input(runnable: Runs, asked: BaseModel) -> Any:
-    reads = _reads(runnable)
-    if reads == "messages":
-        return {"messages": [HumanMessage(prompt_of(asked))]}
-    if reads == "text" or isinstance(asked, MemberRequest):
-        return prompt_of(asked)
-    if isinstance(asked, _State):
-        return {name: getattr(asked, name) for name in asked.model_fields_set}
-    return fields_of(asked)
-
-
-def _reads(runnable: Runs) -> str:
-    """`messages`, `fields` or `text`."""
-    try:
-        schema: dict[str, Any] = runnable.get_input_jsonschema()
-    except PydanticUserError:
-        return "text"
-    properties = schema.get("properties")
-    if not properties:
-        return "text"
-    return "messages" if "messages" in properties else "fields"
-
-
-def _answer(result: Any) -> tuple[str, Any]:
-    if isinstance(result, Mapping) and "__interrupt__" in result:
-        raise FaultError.of(
-            "interrupted",
-            "The graph asks a person by `interrupt`, for which a member cannot wait: ask by "
-            "`call.ask` in a tool, or declare the member with `approval=`.",
-        )
-    if isinstance(result, BaseMessage):
-        return result.text, None
-    if isinstance(result, Mapping) and isinstance(result.get("messages"), list):
-        said = [each for each in result["messages"] if isinstance(each, AIMessage)]
-        return (said[-1].text if said else ""), as_json(result.get("structured_response"))
-    if isinstance(result, str):
-        return result, None
-    data = as_json(result)
-    return to_json(data).decode(), data
 
 
 # What happens meanwhile

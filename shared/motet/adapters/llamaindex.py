@@ -33,7 +33,7 @@ from motet.adapters.member import (
     prompt_of,
 )
 from motet.adapters.run import Run
-from motet.adapters.skills import SkillTool, skill_tools
+from motet.adapters.skills import SkillTool, Told, skill_tools
 from motet.agent import Agent
 from motet.call import Call
 from motet.client import Motet
@@ -89,9 +89,10 @@ def from_llamaindex(
                 if isinstance(event, AgentStream):
                     await run.call.stream(event.delta)
             return _answer(await handler)
-        finally:
+        except BaseException:
             with suppress(Exception):  # of a workflow that has ended
                 await handler.cancel_run(timeout=_CANCELLED_WITHIN_S)
+            raise
 
     return member(
         name,
@@ -142,13 +143,18 @@ class _Metadata(ToolMetadata):
 
 
 def _tool(skill: SkillTool) -> FunctionTool:
-    async def call(**arguments: Any) -> str:
-        told = await skill(arguments)
+    def given(told: Told) -> str:
         if told.failed:
             raise SkillFailedError(told.text)
         return told.text
 
-    return FunctionTool(async_fn=call, metadata=_Metadata(skill))
+    async def call(**arguments: Any) -> str:
+        return given(await skill(arguments))
+
+    def wait(**arguments: Any) -> str:
+        return given(skill.wait(arguments))
+
+    return FunctionTool(fn=wait, async_fn=call, metadata=_Metadata(skill))
 
 
 def _answer(result: Any) -> tuple[str, Any]:

@@ -66,9 +66,10 @@ class Run:
         except asyncio.CancelledError as cancelled:
             error = cancelled
             task = asyncio.current_task()
-            if self.stopped is None or (task is not None and task.cancelling()):
+            if task is not None and task.cancelling():
                 raise
-            raise self.stopped from None
+            # Nobody has cancelled the call: it was `stop`, or the framework itself.
+            raise self.stopped or RuntimeError("what it ran has cancelled itself") from None
         except BaseException as raised:
             error = raised
             if self.requests.under_way and self.model_error is None:

@@ -9,10 +9,12 @@ Invariants:
   gives its tool calls. One tool call that a framework runs again is one step.
 - Arguments that do not fit the skill's schema are told to the model, and nothing is delegated.
 - A fault of a skill is told to the model; a fault of the call itself ends the run.
+- The mesh is asked on its own event loop, wherever a framework runs the tool.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping
@@ -21,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, NoReturn
 from weakref import WeakKeyDictionary
 
+from motet.adapters.model_requests import on_a_loop
 from motet.adapters.run import current_run
 from motet.call import Call
 from motet.client import Motet
@@ -57,6 +60,24 @@ class SkillTool:
     """JSON Schema of the arguments."""
     mesh: Call | Motet
     timeout_s: float | None
+    loop: asyncio.AbstractEventLoop
+    """The event loop of `mesh`."""
+
+    def wait(self, arguments: Mapping[str, Any], call_id: str | None = None) -> Told:
+        """The same as a call, for what runs synchronously in a thread.
+
+        Raises:
+            FaultError: The call that the foreign agent works for must end.
+            Suspended: It waits for a person.
+            RuntimeError: It would block the event loop that is to do the work.
+        """
+        if on_a_loop() and asyncio.get_running_loop() is self.loop:
+            raise RuntimeError(
+                f"{self.name} is called synchronously on the event loop of the mesh: call it "
+                "asynchronously, or in a thread."
+            )
+        asked = self._ask(arguments, call_id)
+        return asyncio.run_coroutine_threadsafe(asked, self.loop).result()
 
     async def __call__(self, arguments: Mapping[str, Any], call_id: str | None = None) -> Told:
         """Has the skill do its work.
@@ -69,6 +90,12 @@ class SkillTool:
             FaultError: The call that the foreign agent works for must end.
             Suspended: It waits for a person.
         """
+        if asyncio.get_running_loop() is self.loop:
+            return await self._ask(arguments, call_id)
+        asked = asyncio.run_coroutine_threadsafe(self._ask(arguments, call_id), self.loop)
+        return await asyncio.wrap_future(asked)
+
+    async def _ask(self, arguments: Mapping[str, Any], call_id: str | None) -> Told:
         wrong = "; ".join(
             f"{'.'.join(map(str, each.place)) or 'the arguments'}: {each.message}"
             for each in problems(self.schema, dict(arguments))
@@ -136,6 +163,7 @@ async def skill_tools(
             schema=_arguments(card.input_schema),
             mesh=mesh,
             timeout_s=timeout_s,
+            loop=asyncio.get_running_loop(),
         )
         for name, card in wanted.items()
     ]

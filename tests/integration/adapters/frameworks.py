@@ -36,7 +36,7 @@ class Turn:
 class Script:
     """A model's turns, and what it was asked: behind every framework's fake model."""
 
-    def __init__(self, *turns: Turn | Exception) -> None:
+    def __init__(self, *turns: Turn | BaseException) -> None:
         self._turns = list(turns)
         self._ids = count(1)
         self.asked: list[str] = []
@@ -45,7 +45,7 @@ class Script:
     def next(self, conversation: object) -> Turn:
         self.asked.append(str(conversation))
         turn = self._turns.pop(0)
-        if isinstance(turn, Exception):
+        if isinstance(turn, BaseException):
             raise turn
         return turn
 
@@ -389,6 +389,11 @@ class Members(ABC):
         assert "clear over Oslo" in await self.use(tools["weather__now"], {"city": "Oslo"})
         assert "no such city" in await self.use(tools["weather__now"], {"city": "Atlantis"})
         assert ran == ["Oslo", "Atlantis"]
+
+    async def test_what_cancels_itself_is_tried_again(self, mesh: TestMesh) -> None:
+        script = Script(asyncio.CancelledError(), Turn("21 degrees"))
+        await mesh.join(self.lab(script, still))
+        assert (await mesh.motet.call("lab.ask", {"question": QUESTION}))["text"] == "21 degrees"
 
 
 async def still(room: str) -> str:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NotRequired
+import asyncio
+import threading
+import typing
+from dataclasses import dataclass
+from typing import Annotated, Any, NotRequired
 
 import pytest
 from deepagents import create_deep_agent
@@ -16,13 +20,14 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.tools import StructuredTool
 from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.graph.message import add_messages
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
 from motet.adapters.langchain import from_langchain, tools_for_langchain
 from motet.agent import Agent, Call
 from motet.client import Motet
-from motet.errors import FaultError
+from motet.errors import FaultError, MotetError
 from motet.messages import Budget, FaultType
 from motet.testing import TestMesh, assert_tree
 from tests.integration.adapters.frameworks import (
@@ -118,15 +123,42 @@ class Sum(TypedDict):
     total: NotRequired[int]
 
 
-def adding() -> Any:
-    graph = StateGraph(Sum)
-    graph.add_node("add", lambda state: {"total": state["left"] + state["right"]})
+class PlainSum(typing.TypedDict):
+    """Of a kind that Pydantic refuses on Python 3.11."""
+
+    left: int
+    right: Annotated[int, "a reducer would stand here"]
+    total: NotRequired[int]
+
+
+@dataclass
+class DataSum:
+    left: int
+    right: int
+    total: int | None = None
+
+
+class ModelSum(BaseModel):
+    left: int
+    right: int
+    total: int | None = None
+
+
+def adding(kind: Any) -> Any:
+    def add(state: Any) -> dict[str, int]:
+        values = state if isinstance(state, dict) else vars(state)
+        return {"total": values["left"] + values["right"]}
+
+    graph = StateGraph(kind)
+    graph.add_node("add", add)
     graph.add_edge(START, "add")
     return graph.compile()
 
 
-async def test_a_graph_without_messages_has_a_typed_skill(mesh: TestMesh) -> None:
-    agent = from_langchain("sums", adding(), description="Adds.", skill="add")
+@pytest.mark.parametrize("kind", [Sum, PlainSum, DataSum, ModelSum])
+async def test_a_graph_without_messages_has_a_typed_skill(mesh: TestMesh, kind: Any) -> None:
+    agent = from_langchain("sums", adding(kind), description="Adds.", skill="add")
+    assert set(agent.skills["add"].card.input_schema["required"]) == {"left", "right"}
     assert set(agent.skills["add"].card.input_schema["properties"]) == {"left", "right", "total"}
     await mesh.join(agent)
 
@@ -135,6 +167,29 @@ async def test_a_graph_without_messages_has_a_typed_skill(mesh: TestMesh) -> Non
     assert answer["data"] == {"left": 2, "right": 40, "total": 42}
     with pytest.raises(FaultError, match="left"):
         await mesh.motet.call("sums.add", {"left": "two", "right": 40})
+
+
+async def test_a_graph_of_messages_of_any_kind_reads_the_question(mesh: TestMesh) -> None:
+    class Talk(typing.TypedDict):
+        messages: Annotated[list[Any], add_messages]
+        mood: NotRequired[str]
+
+    graph = StateGraph(Talk)
+    graph.add_node("say", lambda _: {"messages": [AIMessage("21")]})
+    graph.add_edge(START, "say")
+    await mesh.join(from_langchain("lab", graph.compile(), description="Talks."))
+    assert (await mesh.motet.call("lab.ask", {"question": QUESTION}))["text"] == "21"
+
+
+def test_a_state_without_a_schema_is_named() -> None:
+    class Odd(TypedDict):
+        lock: threading.Thread
+
+    graph = StateGraph(Odd)
+    graph.add_node("do", lambda _: {})
+    graph.add_edge(START, "do")
+    with pytest.raises(MotetError, match="What 'odd' reads has no JSON Schema; give `request=`"):
+        from_langchain("odd", graph.compile(), description="Is odd.")
 
 
 async def test_a_chain_has_the_skill_of_its_prompt(mesh: TestMesh) -> None:
@@ -296,3 +351,11 @@ async def test_a_function_that_makes_no_runnable_is_named(mesh: TestMesh) -> Non
     await mesh.join(from_langchain("lab", lambda _call: "nothing", description="Is broken."))
     with pytest.raises(FaultError, match=r"lab\.ask: the function that makes its agent gave str"):
         await mesh.motet.call("lab.ask", {"question": QUESTION})
+
+
+async def test_tools_are_called_in_threads_too(mesh: TestMesh) -> None:
+    await mesh.join(weather([]))
+    (tool,) = await tools_for_langchain(mesh.motet, skills=["weather.now"])
+    assert "clear over Oslo" in await asyncio.to_thread(tool.invoke, {"city": "Oslo"})
+    with pytest.raises(RuntimeError, match="synchronously on the event loop"):
+        tool.invoke({"city": "Oslo"})

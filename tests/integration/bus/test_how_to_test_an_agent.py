@@ -13,7 +13,12 @@ PAGES = Path(__file__).parents[3] / "docs" / "how-to"
 SNIPPET = re.compile(r"```python\n# ([\w.]+)(, continued)?\n(.*?)```", re.DOTALL)
 
 
-@pytest.mark.parametrize("page, tests", [("test-an-agent", 6), ("ask-a-person", 3)])
+# Most of it is loading four frameworks.
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(
+    "page, tests",
+    [("test-an-agent", 6), ("ask-a-person", 3), ("bring-an-agent-of-another-framework", 6)],
+)
 def test_the_snippets_pass(tmp_path: Path, page: str, tests: int) -> None:
     text = (PAGES / f"{page}.md").read_text(encoding="utf-8")
     files: dict[str, str] = {}
@@ -38,7 +43,7 @@ def test_the_snippets_pass(tmp_path: Path, page: str, tests: int) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=55,
+        timeout=170,
         check=False,
     )
 
