@@ -124,7 +124,11 @@ def spelled_in(text: str, languages: Sequence[str]) -> list[Quantity]:
 
 def _in_a_name(before: str, words: dict[str, frozenset[str]]) -> bool:
     glued = re.search(r"([A-Za-z]+)-?$", before)
-    return glued is not None and _key(glued[1]) not in words
+    return glued is not None and not any(map(_is_currency, words.get(_key(glued[1]), ())))
+
+
+def _is_currency(unit: str) -> bool:
+    return len(unit) == 3 and unit.isupper()
 
 
 def _values(digits: str) -> tuple[frozenset[Decimal], int]:
@@ -252,9 +256,7 @@ def _unit_before(before: str, words: dict[str, frozenset[str]]) -> frozenset[str
     if match is None:
         return frozenset()
     found = words.get(_key(match[1]), frozenset())
-    return frozenset(
-        unit for unit in found if unit == CALENDAR or (len(unit) == 3 and unit.isupper())
-    )
+    return frozenset(unit for unit in found if unit == CALENDAR or _is_currency(unit))
 
 
 def _calculated(before: str, rest: str) -> bool:

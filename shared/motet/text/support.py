@@ -17,8 +17,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 
-from motet.text.alignment import Alignment, align, stretches
+from motet.text.alignment import Alignment, Stretch, align, nearest, stretches
 from motet.text.folding import fold
 from motet.text.items import Item, agree, is_rounded, items_of
 from motet.text.languages import base_language, likely_language
@@ -28,7 +29,7 @@ from motet.text.quantity import Quantity
 from motet.text.sentences import sentences
 from motet.text.words import stem, tokens
 
-__all__ = ["Degree", "Support", "missing_in", "support_of"]
+__all__ = ["Degree", "Evidence", "Support", "missing_in", "support_of"]
 
 
 class Degree(IntEnum):
@@ -50,22 +51,60 @@ class Support:
     reason: str
     """One sentence for a person."""
     otherwise: bool = False
-    """Whether the nearest sentence is about the same but says something else in one place: another
-    word, a word more that limits or negates, names in another order."""
+    """Whether one stretch says all of the statement but one thing, and that one otherwise: another
+    limit or qualifier of a figure, a word more that negates or limits, names in another order."""
+
+
+class Evidence:
+    """Evidence, taken apart once for all statements that are held against it."""
+
+    def __init__(self, text: str, language: str | None = None) -> None:
+        """Keeps the text; it is taken apart when it is first needed.
+
+        Args:
+            text: One or several passages, parted by empty lines; Markdown tables are read by row.
+            language: None to find out.
+        """
+        self.text = text
+        self.language = base_language(language) or likely_language(text)
+
+    @cached_property
+    def quantities(self) -> list[Quantity]:
+        """Its quantities."""
+        return quantities(self.text, self.language)
+
+    @cached_property
+    def forms(self) -> frozenset[str]:
+        """Its words, folded and stemmed."""
+        return frozenset(
+            form for token in tokens(self.text) for form in _forms(token.text, self.language)
+        )
+
+    @cached_property
+    def stretches(self) -> list[Stretch]:
+        """Its sentences, pairs of them, and rows."""
+        return stretches(self.text, self.language)
 
 
 def support_of(
-    statement: str, evidence: str, *, known: str = "", language: str | None = None
+    statement: str,
+    evidence: str | Evidence,
+    *,
+    known: str = "",
+    language: str | None = None,
 ) -> Support:
     """How far evidence states a statement.
 
     Args:
         statement: One sentence or a few; the least supported one decides.
-        evidence: One or several passages, parted by empty lines; Markdown tables are read by row.
+        evidence: What it may stand on; an `Evidence` where several statements stand on it.
         known: What the statement may say without evidence: the question, titles, computed values.
         language: Of the statement and the evidence; None to find out.
     """
-    language = base_language(language) or likely_language(f"{statement}\n{evidence}")
+    if isinstance(evidence, str):
+        language = base_language(language) or likely_language(f"{statement}\n{evidence}")
+        evidence = Evidence(evidence, language)
+    language = base_language(language) or evidence.language
     parts = [part for part in sentences(statement, language) if any(True for _ in tokens(part))]
     if not parts:
         return Support(Degree.UNCLEAR, "It states nothing.")
@@ -74,21 +113,27 @@ def support_of(
 
 
 def missing_in(
-    statement: str, evidence: str, *, known: str = "", language: str | None = None
+    statement: str, evidence: Evidence, *, known: str = "", language: str | None = None
 ) -> str | None:
     """What makes a statement wrong: the number, unit or name that evidence has not; else None."""
-    language = base_language(language) or likely_language(f"{statement}\n{evidence}")
-    given = quantities(evidence, language)
+    language = base_language(language) or evidence.language
     free = quantities(known, language)
-    for stated in quantities(statement, language):
-        if not any(agree(stated, other) for other in (*given, *free)):
-            if is_rounded(stated, given):
-                continue
-            return _not_given(stated, given)
-    return _missing_name(statement, f"{evidence}\n{known}", language)
+    stated = quantities(statement, language)
+    for each in stated:
+        if not any(agree(each, other) for other in (*evidence.quantities, *free)):
+            if not is_rounded(each, evidence.quantities):
+                return _not_given(each, evidence.quantities)
+    # The name of a month stands in a date.
+    dates = " ".join(each.literal for each in stated)
+    have = evidence.forms | {form for token in tokens(known) for form in _forms(token.text, language)}
+    for name in names(statement, language):
+        parts = [_forms(token.text, language) for token in tokens(name)]
+        if name not in dates and parts and not any(form in have for part in parts for form in part):
+            return f"The evidence does not name {name!r}."
+    return None
 
 
-def _support(statement: str, evidence: str, known: str, language: str | None) -> Support:
+def _support(statement: str, evidence: Evidence, known: str, language: str | None) -> Support:
     if (missing := missing_in(statement, evidence, known=known, language=language)) is not None:
         return Support(Degree.WRONG, missing)
     stated = items_of(statement, language)
@@ -96,32 +141,57 @@ def _support(statement: str, evidence: str, known: str, language: str | None) ->
         return Support(Degree.UNCLEAR, "It states nothing.")
     free = items_of(known, language)
     best: Support | None = None
-    for stretch in stretches(stated, evidence, language):
+    for stretch in nearest(stated, evidence.stretches):
         found = _judged(align(stated, stretch), free)
         if found.degree is Degree.FULL:
             return found
         best = best or found
-    return best or Support(Degree.UNCLEAR, "There is no evidence.")
+    return best or Support(Degree.UNCLEAR, "No sentence of the evidence has any of it.")
 
 
 def _judged(alignment: Alignment, known: Sequence[Item]) -> Support:
-    """What the alignment of a statement with one sentence says."""
+    """What the alignment of a statement with one stretch of evidence says."""
     if (turned := alignment.turned()) is not None:
         first, last = turned
         reason = f"{first.text!r} and {last.text!r} stand the other way round."
-        return Support(Degree.UNCLEAR, reason, otherwise=True)
-    unsaid = alignment.unsaid(known)
+        return Support(Degree.UNCLEAR, reason, otherwise=not alignment.left)
     if rivals := alignment.rivals(known):
         item, rival = rivals[0]
         reason = f"{item.text!r} is stated, and {rival.text!r} is given."
-        return Support(Degree.UNCLEAR, reason, otherwise=len(alignment.left) == 1)
-    if unsaid:
-        shown = ", ".join(repr(item.text) for item in unsaid[:5])
-        return Support(Degree.UNCLEAR, f"Not in the same sentence: {shown}.")
+        one = len(alignment.left) == 1
+        return Support(Degree.UNCLEAR, reason, otherwise=one and _excludes(item, rival, alignment))
+    if unsaid := alignment.unsaid(known):
+        limits = len(alignment.left) == 1 and unsaid[0].limits
+        reason = f"Not in the same sentence: {_listed(unsaid)}."
+        return Support(Degree.UNCLEAR, reason, otherwise=limits)
     if added := alignment.added(known):
-        shown = ", ".join(repr(item.text) for item in added[:5])
-        return Support(Degree.UNCLEAR, f"The evidence adds {shown}.", otherwise=True)
+        limits = any(item.limits for item in added) or _mixes(added, alignment)
+        return Support(
+            Degree.UNCLEAR, f"The evidence adds {_listed(added)}.", otherwise=limits
+        )
     return Support(Degree.FULL, "One sentence of the evidence says it.")
+
+
+def _excludes(item: Item, rival: Item, alignment: Alignment) -> bool:
+    """Whether of two words in one place one is hardly another word for the other.
+
+    So it is with words that limit (`most` and `least`), with what qualifies a figure, and with a
+    word and its opposite by a prefix (`heated` and `unheated`).
+    """
+    if item.closed != rival.closed:
+        return False
+    opposite = item.key.endswith(rival.key) or rival.key.endswith(item.key)
+    return item.closed or opposite or alignment.has_figure
+
+
+def _mixes(added: Sequence[Item], alignment: Alignment) -> bool:
+    """Whether a stretch has other names and figures beside the statement's, which may be theirs."""
+    named = any(item.quantity is None and item.text[:1].isupper() for item in added)
+    return alignment.has_figure and named and any(item.quantity is not None for item in added)
+
+
+def _listed(items: Sequence[Item]) -> str:
+    return ", ".join(repr(item.text) for item in items[:5])
 
 
 def _not_given(stated: Quantity, given: Sequence[Quantity]) -> str:
@@ -129,21 +199,6 @@ def _not_given(stated: Quantity, given: Sequence[Quantity]) -> str:
     if stated.unit and values:
         return f"The evidence gives {values[0].literal!r}, not {stated.literal!r}."
     return f"The evidence does not give {stated.literal!r}."
-
-
-def _missing_name(statement: str, evidence: str, language: str | None) -> str | None:
-    """A name of the statement of which evidence has no word, or an acronym that it has not."""
-    # The name of a month stands in a date.
-    dates = " ".join(each.literal for each in quantities(statement, language))
-    found = [name for name in names(statement, language) if name not in dates]
-    if not found:
-        return None
-    have = {form for token in tokens(evidence) for form in _forms(token.text, language)}
-    for name in found:
-        parts = [_forms(token.text, language) for token in tokens(name)]
-        if parts and not any(form in have for forms in parts for form in forms):
-            return f"The evidence does not name {name!r}."
-    return None
 
 
 def _forms(word: str, language: str | None) -> tuple[str, str]:
