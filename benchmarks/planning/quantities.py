@@ -20,6 +20,8 @@ __all__ = ["Day", "Quantity", "days_in", "plain", "quantities_in", "spelled_in",
 
 SPELLED = frozenset({"en", "de", "fr", "es", "pt", "it", "nl"})
 """Languages whose words for numbers text2num reads."""
+_SPELLINGS = ("en_GB",)
+"""Locales whose names of units are read everywhere: `metres` beside `meters`."""
 CALENDAR = "calendar"
 """The unit of a number beside a month's name."""
 PERCENT = "concentr-percent"
@@ -193,7 +195,7 @@ def _key(name: str) -> str:
 def _unit_words(languages: tuple[str, ...]) -> dict[str, frozenset[str]]:
     """Units, currencies and months by each of their names; see `_key`."""
     found: dict[str, set[str]] = {"%": {PERCENT}}
-    for language in languages:
+    for language in (*languages, *_SPELLINGS):
         locale = Locale.parse(language)
         for name, unit in (*_units(locale), *_currencies(locale), *_months(locale)):
             bare = re.sub(r"\s+", " ", name.replace("{0}", "")).strip(" \u00a0\u202f\u200f")
@@ -315,7 +317,8 @@ def _month_words(languages: tuple[str, ...]) -> dict[str, int]:
 
 
 _TIME = re.compile(
-    r"(?<![\d.,])(\d{1,2})(?:\s*[:時hH]\s*(\d{2})?|\.(\d{2})(?!\d))?\s*(?:([ap])\.?\s?m\b)?"
+    r"(?<![\d.,])(\d{1,2})(?:\s*[:時h]\s*(\d{2})?|\.(\d{2})(?!\d))?\s*(?:([ap])\.?\s?m\b)?",
+    re.IGNORECASE,
 )
 
 
