@@ -194,6 +194,11 @@ def test_one_choice() -> None:
     [
         ("The passages do not say what she earns.", "en"),
         ("The given passages don't mention it.", "en"),
+        ("I'm sorry, but I can't find this in the passages.", "en"),
+        ("It is not possible to determine that.", "en"),
+        ("No passage says it.", "en"),
+        ("The passages lack information on it.", "en"),
+        ("The passages give no year.", "en"),
         ("I cannot answer this from the documents.", "en"),
         ("There is no information about the pilot.", "en"),
         ("The pilot's name is not given.", "en"),
@@ -216,6 +221,8 @@ def test_abstaining(answer: str, language: str) -> None:
         "She earns 9,000 €.",
         "She earns 9,000 €, I think. The passages do not mention bonuses.",
         "The pilot is Joe Bloggs.",
+        "There are 12, and none of them has a window.",
+        "Dogs are not allowed.",
         "",
     ],
 )
