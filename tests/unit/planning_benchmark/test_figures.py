@@ -42,6 +42,7 @@ def test_a_strategy_stands_beside_plain_rag() -> None:
     assert (plan["success"], plan["tokens"], plan["seconds"]) == (75.0, 100, 6.0)
     assert plan["by_kind"] == {"list": {"right": 3, "of": 4}}
     assert plan["wrong_but_supported"] == 1
+    assert plan["right_but_unsupported"] == 0
     assert plan["beside_plain_rag"] == {
         "better": 3,
         "worse": 1,
