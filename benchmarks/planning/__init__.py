@@ -81,6 +81,8 @@ def run(arguments: list[str], data: Path | None) -> dict[str, Any]:
     options = parser.parse_args(arguments)
     if data is not None and not (data / "corpus.json").exists():
         parser.error(f"{data} has no corpus.json; give the folder of a set with --data")
+    if unknown := set((options.strategies or "auto").split(",")) - set(STRATEGIES):
+        parser.error(f"no strategy is called {', '.join(unknown)}: {', '.join(STRATEGIES)}")
     world = load(data)
     questions = chosen(world.questions, options.kinds, options.limit)
     if not questions:
@@ -148,12 +150,7 @@ def _settings(
 
 def _strategies(wanted: str | None, capability: Capability) -> list[str]:
     if wanted is not None:
-        names = [name for name in wanted.split(",") if name]
-        if unknown := [name for name in names if name not in STRATEGIES]:
-            sys.exit(
-                f"There is no strategy {', '.join(unknown)}; there are {', '.join(STRATEGIES)}."
-            )
-        return names
+        return wanted.split(",")
     able = capability.calls_tools
     return [name for name in STRATEGIES if name != "auto" and (able or name != NEEDS_TOOLS)]
 
