@@ -49,10 +49,18 @@ def _cpu() -> str:
 
 def main(arguments: list[str]) -> int:
     """Runs one benchmark."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        epilog="NAME --help says what a benchmark measures, and what else it takes.",
+        add_help=False,
+    )
     parser.add_argument("name", choices=NAMES)
     parser.add_argument("--json", type=Path, help="also write figures and machine to this file")
     parser.add_argument("--data", type=Path, help="folder with the benchmark's data")
+    if arguments in (["-h"], ["--help"]):
+        parser.print_help()
+        return 0
     chosen, rest = parser.parse_known_args(arguments)
     module = import_module(f"benchmarks.{chosen.name}")
     figures = module.run(rest, data=chosen.data)

@@ -16,8 +16,8 @@ systems. A task that fails, or is not done by its deadline, is wrong.
 question; `seconds` the median. `beside_plain_rag` counts the questions that only the strategy
 (`better`) or only plain RAG (`worse`) got right, with the exact p of McNemar's test, and has the
 ratio of the medians of seconds. `wrong_but_supported` counts wrong answers all of whose citations
-are marked as supported. `passages_found` is how many of the documents with an answer are among the
-five passages.
+are marked as supported, `right_but_unsupported` right ones of which one is marked as not supported.
+`passages_found`, in percent, is how many of the documents with an answer are among plain RAG's.
 
 DIR has `corpus.json` ([{title, text}]) and `questions.json` ([{question, answer, gold_titles}]).
 An `answer` may be a text, a list of texts that must all be there, one of which may be a list of
@@ -81,6 +81,8 @@ def run(arguments: list[str], data: Path | None) -> dict[str, Any]:
     options = parser.parse_args(arguments)
     if data is not None and not (data / "corpus.json").exists():
         parser.error(f"{data} has no corpus.json; give the folder of a set with --data")
+    if unknown := set((options.strategies or "auto").split(",")) - set(STRATEGIES):
+        parser.error(f"no strategy is called {', '.join(unknown)}: {', '.join(STRATEGIES)}")
     world = load(data)
     questions = chosen(world.questions, options.kinds, options.limit)
     if not questions:
@@ -105,7 +107,7 @@ async def _measure(
     world: World, questions: list[Question], options: argparse.Namespace, folder: Path
 ) -> dict[str, Any]:
     async with AsyncExitStack() as stack:
-        settings = _settings(folder, options.model, world, stack)
+        settings = _settings(folder, options, world, stack)
         mesh = await stack.enter_async_context(
             EmbeddedMesh(settings, agents=AGENTS, on_death="end", notice=_say)
         )
@@ -124,8 +126,15 @@ async def _measure(
     return figures(results, strategies) | {"model": mesh.settings.model}
 
 
-def _settings(folder: Path, model: str | None, world: World, stack: AsyncExitStack) -> Settings:
-    given: dict[str, Any] = {"data_dir": folder / "data", "model_cache": False}
+def _settings(
+    folder: Path, options: argparse.Namespace, world: World, stack: AsyncExitStack
+) -> Settings:
+    model: str | None = options.model
+    given: dict[str, Any] = {
+        "data_dir": folder / "data",
+        "model_cache": False,
+        "model_timeout_s": options.deadline,
+    }
     if model in SCRIPTS:
         server = stack.enter_context(ScriptedServer(SCRIPTS[model](world.questions)))
         given |= {
@@ -141,12 +150,7 @@ def _settings(folder: Path, model: str | None, world: World, stack: AsyncExitSta
 
 def _strategies(wanted: str | None, capability: Capability) -> list[str]:
     if wanted is not None:
-        names = [name for name in wanted.split(",") if name]
-        if unknown := [name for name in names if name not in STRATEGIES]:
-            sys.exit(
-                f"There is no strategy {', '.join(unknown)}; there are {', '.join(STRATEGIES)}."
-            )
-        return names
+        return wanted.split(",")
     able = capability.calls_tools
     return [name for name in STRATEGIES if name != "auto" and (able or name != NEEDS_TOOLS)]
 

@@ -144,7 +144,8 @@ def _holds(form: str, answer: str, stated: str, expected: Expected) -> bool:
         # A year, or a number that the question has as well, must be stated, not just named.
         asked = any(each.gives(wanted) for each in quantities_in(expected.question, languages))
         text = stated if asked else answer
-        counted = not wanted.units and any(word[0].isalpha() for word in _words(form))
+        words = _words(form)
+        counted = not wanted.units and len(words) > 1 and any(each[0].isalpha() for each in words)
         return any(
             found.gives(wanted)
             for found in spelled_in(text, languages)

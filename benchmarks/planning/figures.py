@@ -30,7 +30,7 @@ class Result:
     seconds: float
     text: str
     supported: bool | None = None
-    """Whether it has citations and all of them are marked as supported; None without citations."""
+    """Whether all of its citations are marked as supported; False if one is marked as not."""
     answered: bool | None = None
     """What the system itself says of whether it answers."""
     found: float | None = None
@@ -110,7 +110,10 @@ def _of(results: dict[str, Result]) -> dict[str, Any]:
     }
     if any(each.supported is not None for each in results.values()):
         figures["wrong_but_supported"] = sum(
-            bool(each.supported) and not each.right for each in results.values()
+            each.supported is True and not each.right for each in results.values()
+        )
+        figures["right_but_unsupported"] = sum(
+            each.supported is False and each.right for each in results.values()
         )
     shares = [each.found for each in results.values() if each.found is not None]
     if shares:

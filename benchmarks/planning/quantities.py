@@ -20,6 +20,8 @@ __all__ = ["Day", "Quantity", "days_in", "plain", "quantities_in", "spelled_in",
 
 SPELLED = frozenset({"en", "de", "fr", "es", "pt", "it", "nl"})
 """Languages whose words for numbers text2num reads."""
+_SPELLINGS = ("en_GB",)
+"""Locales whose names of units are read everywhere: `metres` beside `meters`."""
 CALENDAR = "calendar"
 """The unit of a number beside a month's name."""
 PERCENT = "concentr-percent"
@@ -124,7 +126,11 @@ def spelled_in(text: str, languages: Sequence[str]) -> list[Quantity]:
 
 def _in_a_name(before: str, words: dict[str, frozenset[str]]) -> bool:
     glued = re.search(r"([A-Za-z]+)-?$", before)
-    return glued is not None and _key(glued[1]) not in words
+    return glued is not None and not any(map(_is_currency, words.get(_key(glued[1]), ())))
+
+
+def _is_currency(unit: str) -> bool:
+    return len(unit) == 3 and unit.isupper()
 
 
 def _values(digits: str) -> tuple[frozenset[Decimal], int]:
@@ -189,7 +195,7 @@ def _key(name: str) -> str:
 def _unit_words(languages: tuple[str, ...]) -> dict[str, frozenset[str]]:
     """Units, currencies and months by each of their names; see `_key`."""
     found: dict[str, set[str]] = {"%": {PERCENT}}
-    for language in languages:
+    for language in (*languages, *_SPELLINGS):
         locale = Locale.parse(language)
         for name, unit in (*_units(locale), *_currencies(locale), *_months(locale)):
             bare = re.sub(r"\s+", " ", name.replace("{0}", "")).strip(" \u00a0\u202f\u200f")
@@ -252,9 +258,7 @@ def _unit_before(before: str, words: dict[str, frozenset[str]]) -> frozenset[str
     if match is None:
         return frozenset()
     found = words.get(_key(match[1]), frozenset())
-    return frozenset(
-        unit for unit in found if unit == CALENDAR or (len(unit) == 3 and unit.isupper())
-    )
+    return frozenset(unit for unit in found if unit == CALENDAR or _is_currency(unit))
 
 
 def _calculated(before: str, rest: str) -> bool:
@@ -313,7 +317,8 @@ def _month_words(languages: tuple[str, ...]) -> dict[str, int]:
 
 
 _TIME = re.compile(
-    r"(?<![\d.,])(\d{1,2})(?:\s*[:時hH]\s*(\d{2})?|\.(\d{2})(?!\d))?\s*(?:([ap])\.?\s?m\b)?"
+    r"(?<![\d.,])(\d{1,2})(?:\s*[:時h]\s*(\d{2})?|\.(\d{2})(?!\d))?\s*(?:([ap])\.?\s?m\b)?",
+    re.IGNORECASE,
 )
 
 

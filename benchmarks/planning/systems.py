@@ -16,7 +16,7 @@ from benchmarks.planning.figures import BARE, PLAIN_RAG, Result
 from benchmarks.planning.world import Question
 from motet.client import Motet
 from motet.errors import FaultError
-from motet.messages import Passage, SearchRequest, SearchResult, Task, TaskState, Usage
+from motet.messages import Answer, Passage, SearchRequest, SearchResult, Task, TaskState, Usage
 from motet.models import ChatModel
 from motet.models.metering import Room, free, meter
 
@@ -112,7 +112,6 @@ class Systems:
             why = record.fault.message if record.fault else "no answer"
             return _failed(strategy, question, f"{record.state}: {why}", seconds, tokens)
         verdict = check(answer.text, question.expected)
-        cited = [citation.supported for citation in answer.citations]
         return Result(
             system=strategy,
             question=question.id,
@@ -122,7 +121,7 @@ class Systems:
             tokens=tokens,
             seconds=seconds,
             text=answer.text,
-            supported=all(each is True for each in cited) if cited else None,
+            supported=_supported(answer),
             answered=answer.answered,
         )
 
@@ -197,6 +196,14 @@ def _found(question: Question, passages: tuple[Passage, ...]) -> float | None:
         return None
     there = {name for each in passages for name in (each.source, each.title)}
     return sum(title in there for title in question.gold) / len(question.gold)
+
+
+def _supported(answer: Answer) -> bool | None:
+    """Whether all citations are marked as supported; False if one is not, None if that is open."""
+    marks = [citation.supported for citation in answer.citations]
+    if False in marks:
+        return False
+    return True if marks and all(marks) else None
 
 
 def _failed(system: str, question: Question, why: str, seconds: float, tokens: int = 0) -> Result:

@@ -68,6 +68,9 @@ def test_another_number_is_not_it(answer: str) -> None:
         ("It is €4.1m.", "4,100,000 €", True),
         ("It costs 120 in Estrand.", "120 €", True),
         ("It costs 120 all told.", "120 €", True),
+        ("It is 91 m deep.", "91 metres", True),
+        ("It is 91 meters deep.", "91 metres", True),
+        ("Two days a week.", "two", True),
         ("It weighs 1.9 kg.", "1.9 kg", True),
         ("It weighs 1.9 g.", "1.9 kg", False),
         ("At least 15 letters.", "15 characters", True),
@@ -127,6 +130,7 @@ def test_a_date_is_another_one() -> None:
 
 def test_times() -> None:
     assert right("It closes at 6.30 p.m.", "18:30")
+    assert right("Until 6:30 PM.", "18:30")
     assert right("Il ferme à 18 h 30.", "18:30")
     assert not right("It closes at 6.30 a.m.", "18:30")
     assert not right("It closes at 18.", "18:30")
@@ -190,6 +194,11 @@ def test_one_choice() -> None:
     [
         ("The passages do not say what she earns.", "en"),
         ("The given passages don't mention it.", "en"),
+        ("I'm sorry, but I can't find this in the passages.", "en"),
+        ("It is not possible to determine that.", "en"),
+        ("No passage says it.", "en"),
+        ("The passages lack information on it.", "en"),
+        ("The passages give no year.", "en"),
         ("I cannot answer this from the documents.", "en"),
         ("There is no information about the pilot.", "en"),
         ("The pilot's name is not given.", "en"),
@@ -212,6 +221,8 @@ def test_abstaining(answer: str, language: str) -> None:
         "She earns 9,000 €.",
         "She earns 9,000 €, I think. The passages do not mention bonuses.",
         "The pilot is Joe Bloggs.",
+        "There are 12, and none of them has a window.",
+        "Dogs are not allowed.",
         "",
     ],
 )
