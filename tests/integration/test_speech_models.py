@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import AsyncIterator
+from typing import Any
 
 import jiwer
 import numpy as np
 import pytest
 
+from motet.errors import FaultError
 from motet.messages import BlobRef, SpeakRequest, TranscribeRequest, Transcript
 from motet.models import weights
 from motet.settings import load_settings
@@ -114,6 +116,74 @@ async def test_what_is_no_speech_has_no_words(
 ) -> None:
     found = await heard(transcription, wav(samples))
     assert (found.text, found.segments) == ("", ())
+
+
+@pytest.fixture(scope="module")
+def voice() -> Any:
+    """The English voice, which reads the sounds of other languages as well."""
+    piper = pytest.importorskip("piper", reason="piper-tts is not installed: motet-speech[voice]")
+    model = weights.manifest()[VOICE].files[0].name
+    return piper.PiperVoice.load(weights.path(VOICE, load_settings().cache_dir).parent / model)
+
+
+def spoken_in(voice: Any, language: str, text: str) -> Samples:
+    voice.config.espeak_voice = language
+    pieces = [chunk.audio_float_array for chunk in voice.synthesize(text)]
+    data = wav(np.concatenate(pieces), rate=voice.config.sample_rate)
+    return np.concatenate(list(Decoding(io.BytesIO(data), max_seconds=100).blocks()))
+
+
+@pytest.mark.parametrize(
+    "language, text",
+    [
+        ("de", "Guten Morgen, der Wagen steht seit gestern in der Werkstatt und braucht Reifen."),
+        ("fr", "Bonjour, la voiture est au garage depuis hier et il lui faut des pneus neufs."),
+        ("es", "Buenos días, el coche está en el taller desde ayer y necesita ruedas nuevas."),
+        ("it", "Buongiorno, la macchina è in officina da ieri e ha bisogno di gomme nuove."),
+    ],
+)
+async def test_another_language_is_no_english_that_nobody_said(
+    transcription: Transcription, voice: Any, language: str, text: str
+) -> None:
+    data = wav(spoken_in(voice, language, text))
+    with pytest.raises(FaultError, match="MOTET_SPEECH_MODEL") as raised:
+        await heard(transcription, data)
+    assert raised.value.fault.type == "not_understood"
+    request = TranscribeRequest(audio=REF, language="en")
+    told = await transcription.transcribe_file(request, io.BytesIO(data))
+    assert any("made up" in warning for warning in told.warnings)
+
+
+async def test_english_is_understood_without_a_warning(
+    transcription: Transcription, speaking: Speaking
+) -> None:
+    for sentence in SENTENCES:
+        samples = await said(speaking, sentence)
+        loudness = float(np.sqrt(np.mean(np.square(samples))))
+        noisy = samples + noise(len(samples) / SAMPLE_RATE, 0.1 * loudness)
+        found = await heard(transcription, wav(noisy))
+        assert errors(sentence, found.text) < 0.4
+        assert (found.language, found.warnings) == ("en", ())
+
+
+async def test_inverted_channels_say_what_one_does(
+    transcription: Transcription, speaking: Speaking
+) -> None:
+    samples = await said(speaking, SENTENCES[1])
+    found = await heard(transcription, wav(samples, -samples))
+    assert errors(SENTENCES[1], found.text) < 0.1
+
+
+@pytest.mark.parametrize("word", ["Wait", "Yes"])
+async def test_words_that_are_said_over_and_over_are_not_lost(
+    transcription: Transcription, speaking: Speaking, word: str
+) -> None:
+    samples = await said(speaking, f"{word}, " * 14 + f"{word}.")
+    found = await heard(transcription, wav(samples))
+    count = len(re.findall(word.lower(), found.text.lower()))
+    assert 7 <= count <= 30
+    if count != 15:
+        assert any("how often it was said is not sure" in each for each in found.warnings)
 
 
 async def test_after_a_rest_the_model_is_loaded_again(

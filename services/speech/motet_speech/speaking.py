@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from motet.errors import FaultError
 from motet.messages import FaultType, SpeakRequest
 from motet_speech.resting import Rest
+from motet_speech.spoken_text import unmarked
 from motet_speech.stepping import Stepper
 from motet_speech.voices.port import Saying, Voice
 from motet_speech.wav import pcm_of, wav_of
@@ -58,7 +59,8 @@ class Speaking:
             FaultError: `invalid_input` when nothing in it can be spoken, `too_large`, what the
                 voice or `check` raises.
         """
-        job = self.voice.say(request.text, Saying(voice=request.voice, speed=request.speed))
+        text = "\n".join(unmarked(request.text))
+        job = self.voice.say(text, Saying(voice=request.voice, speed=request.speed))
         pieces: list[bytes] = []
         rate = count = 0
         with self._rest.used():

@@ -4,18 +4,18 @@ Invariants:
 
 - Memory does not grow with the length of the recording, but for the transcript itself.
 - Where the detector finds no speech, the model is not asked; a segment of the model's that lies in
-  no speech is left out, as are one past the end of its window and one that repeats itself. So
-  silence and noise give an empty transcript.
+  no speech is left out, as is one past the end of its window. So silence and noise give an empty
+  transcript.
+- What the model is not sure of, or repeats, is told by a warning or a fault; see `doubts`.
 - Work ends: a recording is read once, and is too large or ends.
 """
 
 from __future__ import annotations
 
 import tempfile
-import zlib
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
 from motet.errors import FaultError
@@ -29,6 +29,7 @@ from motet.messages import (
     render_vtt,
 )
 from motet_speech.decoding import Decoding
+from motet_speech.doubts import Doubts
 from motet_speech.listening import SpeechDetector, Window, windows
 from motet_speech.resting import Rest
 from motet_speech.stepping import Stepper
@@ -39,10 +40,6 @@ __all__ = ["Limits", "Transcription"]
 Fetch = Callable[[BlobRef, BinaryIO], Awaitable[None]]
 """Copies a blob into a file and goes to the file's beginning."""
 Listener = Callable[[TranscriptSegment], Awaitable[None]]
-
-REPETITION = 2.4
-"""How many times smaller a text that repeats itself becomes by zlib: Whisper's own limit
-(Radford et al. 2022, section 4.5)."""
 
 TAIL_S = 0.5
 """Seconds before the end of speech from which on a window is heard to its end: a little more than
@@ -63,8 +60,7 @@ class Progress:
 
     language: str | None = None
     speech_s: float = 0.0
-    repeating: int = 0
-    """Segments that were left out as they repeat themselves."""
+    doubts: Doubts = field(default_factory=Doubts)
 
 
 class Transcription:
@@ -160,16 +156,15 @@ class Transcription:
             progress.speech_s += window.speech_s
             for part in window.parts(self.transcriber.pause_s):
                 heard = self.transcriber.hear(part, hearing)
+                progress.doubts.assumed |= heard.assumed
                 if hearing.language is None and heard.language is not None:
                     # The language of the first speech is taken to be that of all.
                     progress.language = heard.language
                     hearing = replace(hearing, language=heard.language)
                 for segment in heard.segments:
                     placed = _placed(segment, part)
-                    if placed is not None and _repeats(placed.text):
-                        progress.repeating += 1
-                    elif placed is not None:
-                        yield placed
+                    if placed is not None:
+                        yield progress.doubts.kept(placed)
                     if segment.end_s >= part.speech_end_s - TAIL_S:
                         break  # in what follows nobody speaks, and Whisper would guess
             yield None
@@ -181,21 +176,21 @@ class Transcription:
         decoding: Decoding,
         progress: Progress,
     ) -> Transcript:
-        warnings = list(decoding.warnings)
-        if progress.repeating:
-            warnings.append(
-                f"Parts of the speech could not be made out and are left out: {progress.repeating}."
-            )
+        progress.doubts.check(self.transcriber.name, request.language)
+        text = " ".join(segment.text for segment in segments)
+        asked, doubts = request.language, progress.doubts
+        sure = bool(segments) and doubts.is_sure_of_language(asked)
+        warnings = doubts.warnings(language=asked, speech_s=progress.speech_s, text=text)
         render = {"text": None, "srt": render_srt, "vtt": render_vtt}[request.format]
         return Transcript(
-            text=" ".join(segment.text for segment in segments),
+            text=text,
             segments=tuple(segments),
-            language=progress.language if segments else None,
+            language=progress.language if sure else None,
             duration_s=round(decoding.duration_s, 3),
             speech_s=round(progress.speech_s, 3),
             model=self.transcriber.name,
             rendered=None if render is None else render(segments),
-            warnings=tuple(warnings),
+            warnings=(*decoding.warnings, *warnings),
         )
 
 
@@ -231,8 +226,3 @@ def _placed(segment: TranscriptSegment, window: Window) -> TranscriptSegment | N
             ),
         }
     )
-
-
-def _repeats(text: str) -> bool:
-    data = text.encode()
-    return len(data) / len(zlib.compress(data)) > REPETITION

@@ -52,6 +52,8 @@ class SpeechFault(StrEnum):
     """There are no bytes, or no samples in them."""
     CORRUPT_AUDIO = "corrupt_audio"
     """The format is known, but what is inside cannot be read."""
+    NOT_UNDERSTOOD = "not_understood"
+    """The model guessed at all that is spoken: it may know no other language than another one."""
 
 
 class SpokenWord(Value):
@@ -107,7 +109,8 @@ class Transcript(Message):
     segments: tuple[TranscriptSegment, ...] = ()
     """The same with times."""
     language: Language | None = None
-    """The language that was given or found; None when nobody speaks."""
+    """The language that was given or found; None when nobody speaks, or when a model that knows one
+    language only is not sure that it is spoken."""
     duration_s: float = Field(ge=0)
     """Length of the recording, as decoded."""
     speech_s: float = Field(default=0, ge=0)
@@ -124,7 +127,7 @@ class SpeakRequest(Message):
     """Asks for a text to be spoken."""
 
     text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)]
-    """What to say."""
+    """What to say; Markdown's signs and marks of citations such as `[1]` are not spoken."""
     voice: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.-]{1,64}$")
     """A voice that the configured model has; None takes its usual one."""
     speed: float = Field(default=1.0, ge=0.5, le=2.0)

@@ -17,15 +17,18 @@ class FakeTranscriber:
     name = "fake:ears"
     pause_s = 4.0
 
-    def __init__(self, *script: TranscriptSegment, window_s: float = 10) -> None:
+    def __init__(
+        self, *script: TranscriptSegment, window_s: float = 10, assumed: bool = False
+    ) -> None:
         self.window_s = window_s
+        self.assumed = assumed
         self.heard: list[tuple[Window, Hearing]] = []
         self.released = 0
         self._script = script
 
     def hear(self, window: Window, hearing: Hearing) -> Heard:
         self.heard.append((window, hearing))
-        return Heard(self._segments(window), hearing.language or "en")
+        return Heard(self._segments(window), hearing.language or "en", self.assumed)
 
     def _segments(self, window: Window) -> Iterator[TranscriptSegment]:
         if self._script:

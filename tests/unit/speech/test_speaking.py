@@ -29,6 +29,12 @@ async def test_sentences_follow_each_other_with_a_pause(speaking: Speaking) -> N
         assert file.getnframes() / 16_000 == speech.duration_s == 3 + 2 * PAUSE_S
 
 
+async def test_markup_is_not_spoken(speaking: Speaking) -> None:
+    await speaking.speak(SpeakRequest(text="# One\n\n**Two** [1]. Three."))
+    ((text, _),) = speaking.voice.said  # type: ignore[attr-defined]
+    assert text == "One\nTwo. Three."
+
+
 async def test_voice_and_speed_are_passed_on(speaking: Speaking) -> None:
     await speaking.speak(SpeakRequest(text="One", voice="alto", speed=1.5))
     ((text, saying),) = speaking.voice.said  # type: ignore[attr-defined]

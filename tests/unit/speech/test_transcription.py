@@ -9,7 +9,14 @@ from typing import Any, BinaryIO
 import pytest
 
 from motet.errors import FaultError
-from motet.messages import BlobRef, FaultType, TranscribeRequest, Transcript, TranscriptSegment
+from motet.messages import (
+    BlobRef,
+    FaultType,
+    SpokenWord,
+    TranscribeRequest,
+    Transcript,
+    TranscriptSegment,
+)
 from motet_speech.stepping import Stepper
 from motet_speech.transcription import Limits, Transcription
 from tests.unit.speech.fakes import FakeTranscriber
@@ -70,7 +77,6 @@ async def test_what_is_no_speech_is_left_out(stepper: Stepper) -> None:
         segment(0, 1.5, "Thank you for watching!"),
         segment(2, 4, "This was said."),
         segment(2, 4, ""),
-        segment(2, 4, "and so on " * 30),
         segment(3, 9, "This runs on past the end."),
         segment(7, 9, "This is past the end."),
     )
@@ -79,7 +85,72 @@ async def test_what_is_no_speech_is_left_out(stepper: Stepper) -> None:
         ("This was said.", 4),
         ("This runs on past the end.", 5),
     ]
-    assert found.warnings == ("Parts of the speech could not be made out and are left out: 1.",)
+    assert found.warnings == ()
+
+
+async def test_what_is_repeated_is_kept_as_far_as_it_can_have_been_said(stepper: Stepper) -> None:
+    said, looped = "Mind the gap. " * 8, "and so on " * 90
+    words = tuple(SpokenWord(text="and", start_s=7, end_s=8) for _ in range(270))
+    transcriber = FakeTranscriber(
+        segment(0, 6, said.strip()),
+        segment(7, 9, looped.strip()).model_copy(update={"words": words}),
+    )
+    found = await transcript(stepper, wav(join(tone(6), silence(1), tone(2))), transcriber)
+    first, second = found.segments
+    assert first.text == said.strip()
+    assert second.text.startswith("and so on and so on")
+    assert len(second.text) <= 2 * 25
+    assert len(second.words) == len(second.text.split())
+    (warning,) = found.warnings
+    assert "repeats itself from 0.0 s to 9.0 s" in warning
+
+
+def guess(start_s: float, end_s: float, probability: float) -> TranscriptSegment:
+    return segment(start_s, end_s, "I hope you enjoyed it.").model_copy(
+        update={"average_log_probability": probability}
+    )
+
+
+async def test_what_a_model_of_one_language_guessed_is_a_fault(stepper: Stepper) -> None:
+    script = guess(0, 3, -0.9), guess(3, 6, -0.75)
+    data = wav(tone(6))
+    with pytest.raises(FaultError, match=r"MOTET_SPEECH_MODEL.*whisper-base") as raised:
+        await transcript(stepper, data, FakeTranscriber(*script, assumed=True))
+    assert raised.value.fault.type == "not_understood"
+    assert not raised.value.fault.retryable
+    told = await transcript(stepper, data, FakeTranscriber(*script, assumed=True), language="en")
+    assert len(told.segments) == 2
+    assert "hardly understood from 0.0 s to 6.0 s" in told.warnings[0]
+    # A model of many languages is as sure of any of them.
+    many = await transcript(stepper, data, FakeTranscriber(*script))
+    assert (len(many.segments), many.warnings) == (2, ())
+
+
+async def test_what_was_guessed_here_and_there_is_told(stepper: Stepper) -> None:
+    script = guess(0, 3, -0.2), guess(3, 4, -1.1), guess(4, 7, -0.3), guess(8, 9, -1.4)
+    found = await transcript(stepper, wav(tone(9)), FakeTranscriber(*script, assumed=True))
+    assert len(found.segments) == 4
+    (warning,) = found.warnings
+    assert "from 3.0 s to 4.0 s, from 8.0 s to 9.0 s: the text there may be wrong" in warning
+    assert found.language == "en"
+    unsure = await transcript(stepper, wav(tone(9)), FakeTranscriber(*script))
+    assert unsure.warnings == found.warnings
+
+
+async def test_a_language_that_is_not_sure_is_not_told(stepper: Stepper) -> None:
+    script = guess(0, 3, -0.6), guess(3, 6, -0.58)
+    data = wav(tone(6))
+    found = await transcript(stepper, data, FakeTranscriber(*script, assumed=True))
+    assert found.language is None
+    assert "if another language is spoken, set MOTET_SPEECH_MODEL" in found.warnings[0]
+    told = await transcript(stepper, data, FakeTranscriber(*script, assumed=True), language="en")
+    assert (told.language, told.warnings) == ("en", ())
+
+
+async def test_speech_without_words_is_told(stepper: Stepper) -> None:
+    found = await transcript(stepper, wav(tone(4)), FakeTranscriber(segment(0, 4, "")))
+    assert found.text == ""
+    assert found.warnings == ("Somebody speaks for 4.0 s, but no words could be made out.",)
 
 
 async def test_the_language_of_the_first_speech_stays(stepper: Stepper) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from motet.errors import FaultError
 from motet.messages import FaultType, SpokenWord, TranscriptSegment
 from motet_speech.listening import Window
+from motet_speech.mixing import SAMPLE_RATE
 from motet_speech.transcribers.port import Heard, Hearing
 
 if TYPE_CHECKING:
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from faster_whisper.transcribe import Segment
 
 __all__ = ["FasterWhisper", "decoding_options"]
+
+LOOP = 2.4
+"""Compression ratio above which Whisper takes a text for a loop of its own (Radford et al. 2022,
+section 4.5)."""
+LAST_RESORT = 1.0
+"""The highest temperature of decoding, which Whisper takes when all others seemed to fail."""
 
 
 def decoding_options(hearing: Hearing, *, beam_size: int) -> dict[str, Any]:
@@ -73,7 +79,11 @@ class FasterWhisper:
         _check(model, hearing)
         options = decoding_options(hearing, beam_size=self._beam_size)
         segments, info = model.transcribe(window.samples, **options)
-        return Heard(_segments(segments), info.language)
+        heard = (
+            (_again(model, window, each, options) if _failed(each) else None) or _segment(each)
+            for each in segments
+        )
+        return Heard(heard, info.language, assumed=not model.model.is_multilingual)
 
     def release(self) -> None:
         """See `Transcriber.release`."""
@@ -110,21 +120,64 @@ def _check(model: WhisperModel, hearing: Hearing) -> None:
         )
 
 
-def _segments(segments: Iterable[Segment]) -> Iterator[TranscriptSegment]:
-    for each in segments:
-        yield TranscriptSegment(
-            start_s=max(each.start, 0.0),
-            end_s=max(each.end, each.start, 0.0),
-            text=each.text.strip(),
-            average_log_probability=each.avg_logprob,
-            no_speech_probability=each.no_speech_prob,
-            words=tuple(
-                SpokenWord(
-                    text=word.word.strip(),
-                    start_s=max(word.start, 0.0),
-                    end_s=max(word.end, word.start, 0.0),
-                    probability=word.probability,
-                )
-                for word in each.words or ()
-            ),
-        )
+def _failed(segment: Segment) -> bool:
+    """Whether Whisper gave up on a segment: it loops, or each way to decode it seemed to."""
+    return segment.compression_ratio > LOOP or segment.temperature == LAST_RESORT
+
+
+def _again(
+    model: WhisperModel, window: Window, segment: Segment, options: dict[str, Any]
+) -> TranscriptSegment | None:
+    """Hears a failed segment anew; None where that is no better.
+
+    Somebody who says the same many times over compresses as well as a loop does, and Whisper then
+    guesses at random. Without timestamps, and without guessing, it loops less: of "stop" said 12
+    times tiny.en wrote 13 in place of 111.
+    """
+    samples = window.samples[int(segment.start * SAMPLE_RATE) : int(segment.end * SAMPLE_RATE)]
+    changed: dict[str, Any] = {
+        **options,
+        "temperature": 0.0,
+        "compression_ratio_threshold": None,
+        "without_timestamps": True,
+    }
+    found, _ = model.transcribe(samples, **changed)
+    heard = [_segment(each) for each in found]
+    text = " ".join(each.text for each in heard)
+    probability = heard[0].average_log_probability if heard else None
+    shorter = segment.compression_ratio > LOOP and len(text) < len(segment.text)
+    surer = probability is not None and probability > segment.avg_logprob
+    if not text or not (shorter or surer):
+        return None
+    start, end = max(segment.start, 0.0), max(segment.end, segment.start, 0.0)
+    return TranscriptSegment(
+        start_s=start,
+        end_s=end,
+        text=text,
+        average_log_probability=probability,
+        no_speech_probability=heard[0].no_speech_probability,
+        words=tuple(
+            word.model_copy(update={"start_s": start + word.start_s, "end_s": start + word.end_s})
+            for each in heard
+            for word in each.words
+        ),
+    )
+
+
+def _segment(segment: Segment) -> TranscriptSegment:
+    return TranscriptSegment(
+        start_s=max(segment.start, 0.0),
+        end_s=max(segment.end, segment.start, 0.0),
+        text=segment.text.strip(),
+        average_log_probability=segment.avg_logprob,
+        no_speech_probability=segment.no_speech_prob,
+        words=tuple(
+            SpokenWord(
+                text=word.word.strip(),
+                start_s=max(word.start, 0.0),
+                end_s=max(word.end, word.start, 0.0),
+                probability=word.probability,
+            )
+            for word in segment.words or ()
+        ),
+    )

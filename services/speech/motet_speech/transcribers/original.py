@@ -63,7 +63,8 @@ class OriginalWhisper:
                 beam_size=self._beam_size,
                 fp16=False,
             )
-        return Heard(_segments(found["segments"]), found.get("language"))
+        english = self._size.endswith(".en")
+        return Heard(_segments(found["segments"]), found.get("language"), assumed=english)
 
     def release(self) -> None:
         """See `Transcriber.release`."""

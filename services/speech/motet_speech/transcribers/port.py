@@ -34,6 +34,8 @@ class Heard:
     """With times from the window's beginning; computed as they are asked for."""
     language: str | None
     """The language that was given or found."""
+    assumed: bool = False
+    """Whether that is the only language that the model knows, which it takes everything for."""
 
 
 class Transcriber(Protocol):

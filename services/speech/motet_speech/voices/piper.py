@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from motet.errors import FaultError, SetupError
 from motet.messages import FaultType
+from motet_speech.spoken_text import written_out
 from motet_speech.voices.port import Saying, Spoken
 
 if TYPE_CHECKING:
@@ -57,8 +58,12 @@ class PiperSpeaker:
 
         voice = self._loaded()
         base = voice.config.length_scale
-        for chunk in voice.synthesize(text, SynthesisConfig(length_scale=base / saying.speed)):
-            yield Spoken(chunk.audio_float_array, chunk.sample_rate)
+        config = SynthesisConfig(length_scale=base / saying.speed)
+        language = voice.config.espeak_voice.partition("-")[0]
+        for line in text.splitlines():
+            for sentence in written_out(line, language):
+                for chunk in voice.synthesize(sentence, config):
+                    yield Spoken(chunk.audio_float_array, chunk.sample_rate)
 
     def release(self) -> None:
         """See `Voice.release`."""
