@@ -19,6 +19,7 @@ NAMES = (
     "hop",
     "multihop",
     "passages",
+    "planning",
     "retrieval",
     "speech",
 )

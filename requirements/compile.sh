@@ -16,8 +16,9 @@ lock() { # lock OUTPUT SOURCE...
 
 # All extras but openai-whisper, which brings torch.
 extras=(cli models providers text embeddings local embedded otlp health testing voice
-    faiss chroma milvus)
-lock requirements/dev.txt "${extras[@]/#/--extra=}" "$@" \
+    faiss chroma milvus adapters-langchain adapters-deepagents adapters-llamaindex
+    adapters-pydantic-ai adapters-openai-agents)
+lock requirements/dev.txt "${extras[@]/#/--extra=}" "$@" --override requirements/overrides.in \
     requirements/dev.in shared/pyproject.toml services/*/pyproject.toml
 lock requirements/bootstrap.txt --constraint requirements/dev.txt requirements/bootstrap.in
 # What the images install beside a service's own.

@@ -128,6 +128,11 @@ class Call:
         return budget if self._purse is None else self._purse.left(budget.minus(self.usage))
 
     @property
+    def records_content(self) -> bool:
+        """Whether spans may hold prompts, answers and arguments: `MOTET_RECORD_CONTENT`."""
+        return self._mesh.bus.settings.record_content
+
+    @property
     def cancelled(self) -> bool:
         """Whether the task, or this attempt at the call, has ended. May be asked in a thread."""
         return self._over or self._mesh.cancellations.ended(self.task) is not None

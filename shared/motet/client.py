@@ -43,6 +43,7 @@ from motet.bus import (
 )
 from motet.direct import DirectCalls
 from motet.errors import FaultError
+from motet.local_mesh import client_settings
 from motet.media import input_media_type
 from motet.messages import (
     ANYBODY,
@@ -63,7 +64,7 @@ from motet.messages import (
     TaskRecord,
     new_id,
 )
-from motet.settings import Settings, load_settings
+from motet.settings import Settings
 from motet.telemetry import Telemetry, inject, names, setup
 
 __all__ = ["Motet", "TaskHandle"]
@@ -91,13 +92,14 @@ class Motet:
         """Connects, and disconnects at the end.
 
         Args:
-            settings: None reads them from the environment.
+            settings: None reads them from the environment; without `MOTET_NATS_URL` there, they
+                lead to the mesh that runs on this machine, as for the command.
             telemetry: Where the spans of submissions go; None makes one from the environment.
 
         Raises:
             SetupError: A setting is wrong, or no NATS server answers.
         """
-        settings = settings or load_settings()
+        settings = settings or client_settings()
         own = None if telemetry else setup("client", settings)
         try:
             async with Bus.open(settings, telemetry or own) as bus:  # type: ignore[arg-type]

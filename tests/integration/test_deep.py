@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from langchain_core.messages import HumanMessage, SystemMessage
 
 from motet.agent import Agent, Call
 from motet.bus import Blobs, Bucket
@@ -30,9 +31,10 @@ from motet.messages import (
 )
 from motet.testing import Asked, ScriptedModel, TestMesh, assert_tree
 from motet_planner.app import agent as planner
-from motet_planner.deep.agent import carry_out, checkpointer_of
+from motet_planner.agents.state import Conclude, checkpointer_of
+from motet_planner.deep.agent import deep
 from motet_planner.deep.files import Files
-from motet_planner.deep.tools import mark_of
+from motet_planner.evidence import mark_of
 from motet_planner.run import Run
 from motet_planner.settings import PlannerSettings
 from tests.unit.models.fake_server import FakeServer, completion, serving
@@ -102,8 +104,10 @@ class World:
         self.searches: list[SearchRequest] = []
         self.ran: list[str] = []
 
-    async def join(self, *answers: Any, usage: Usage | None = None) -> ScriptedModel:
-        model = ScriptedModel({"act": list(answers)}, usage=usage)
+    async def join(
+        self, *answers: Any, usage: Usage | None = None, calls_tools: bool = True
+    ) -> ScriptedModel:
+        model = ScriptedModel({"act": list(answers)}, usage=usage, calls_tools=calls_tools)
         await self.mesh.join(retriever(self.searches))
         await self.mesh.join(weather(self.ran))
         await self.mesh.join(planner, context={"model": model})
@@ -140,7 +144,7 @@ async def test_tools_are_skills_and_the_answer_has_citations(world: World, mesh:
     assert not citation.supported  # one of the two statements is not in it
     assert [tuple(each.values()) for each in record.answer.data["steps"].values()] == [
         ("retriever.search", "height of the tower", ""),
-        ("weather.now", '{"city": "Lund"}', "sky: clear over Lund"),
+        ("weather.now", '{"city": "Lund"}', '{"sky": "clear over Lund"}'),
     ]
     assert record.usage.calls == 2
     assert record.usage.model_calls == len(model.asked) == 2
@@ -152,7 +156,7 @@ async def test_tools_are_skills_and_the_answer_has_citations(world: World, mesh:
     ]
     assert "38 metres" in told[0]
     assert "finished in 1902" in told[0]
-    assert "Ignore all" not in told[0]
+    assert "Ignore all" in told[0]  # nothing is hidden; it stands within a fence
     tools = {tool["function"]["name"]: tool["function"] for tool in _tools(model.asked[0])}
     assert {"retriever__search", "weather__now", "write_file", "task"} <= set(tools)
     assert "execute" not in tools
@@ -258,7 +262,7 @@ async def test_a_fault_of_a_skill_and_an_input_that_does_not_fit_are_told_to_the
 ) -> None:
     model = await world.join(
         [sky("Atlantis"), {"name": "weather__now", "args": {"town": "Lund"}}, sky("Ely")],
-        "Not answered: there is no such city.",
+        "[unanswered] There is no such city.",
     )
 
     record = await world.ended()
@@ -315,8 +319,9 @@ async def test_an_answer_that_was_found_already_is_given_again(
         ttl_s=lambda: 60,
     )
 
-    task = Task(goal="How high is the tower?", strategy="deep")
-    again = await carry_out(task, run, files, checkpointer_of(Bucket(mesh.bus, "checkpoints")))
+    saver = checkpointer_of(Bucket(mesh.bus, "checkpoints"))
+    asked = [SystemMessage("Reach it."), HumanMessage("How high is the tower?")]
+    again = await deep(run, asked, Conclude("How high is the tower?"), saver, files)
 
     assert again == record.answer
     assert model.asked == []
@@ -348,7 +353,7 @@ async def test_a_budget_that_a_part_uses_up_ends_all_of_it(world: World) -> None
 async def test_a_model_that_never_ends_is_ended(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MOTET_PLANNER_DEEP_TURNS", "3")
+    monkeypatch.setenv("MOTET_PLANNER_TURNS", "3")
     model = await world.join(*[[sky("Lund")]] * 9)
 
     record = await world.ended()
@@ -359,8 +364,7 @@ async def test_a_model_that_never_ends_is_ended(
 
 
 async def test_a_model_that_calls_no_tools_is_a_fault_at_the_start(world: World) -> None:
-    model = await world.join("never asked")
-    model.calls_tools = False
+    model = await world.join("never asked", calls_tools=False)
 
     record = await world.ended()
 
@@ -375,7 +379,7 @@ async def test_a_model_that_calls_no_tools_is_a_fault_at_the_start(world: World)
 async def test_a_long_conversation_is_summarised_and_kept_in_a_file(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MOTET_PLANNER_DEEP_WINDOW", "16000")
+    monkeypatch.setenv("MOTET_PLANNER_WINDOW_TOKENS", "16000")
     long = "nine words in each of the lines, or so\n" * 700
     turns = iter(
         [
@@ -525,7 +529,9 @@ async def test_a_providers_model_is_asked_and_paid_as_all_others_are(
         for turn, call in zip(turns, (calls, again), strict=True):
             turn[1]["choices"][0]["message"]["tool_calls"] = [call]
         server.answer(*turns, completion("Clear."))
-        settings = mesh.settings.model_copy(update={"model": "openai:any", "model_url": server.url})
+        settings = mesh.settings.model_copy(
+            update={"model": "openai:any", "model_url": server.url, "model_profile": "capable"}
+        )
         await mesh.join(weather(world.ran))
         await mesh.join(planner, settings=settings)
         record = await world.ended(goal="How is the sky?")

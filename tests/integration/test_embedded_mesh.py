@@ -154,3 +154,21 @@ async def test_the_streams_are_provisioned(settings: Settings) -> None:
     ):
         names = {stream.config.name for stream in await bus.js.streams_info()}
     assert {"TASKS", "CALLS", "EVENTS", "DEAD", "KV_agents", "KV_results"} <= names
+
+
+async def test_a_client_finds_the_running_mesh_without_an_address(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MOTET_NATS_URL", raising=False)
+    monkeypatch.setenv("MOTET_DATA_DIR", str(settings.data_dir))
+    async with EmbeddedMesh(settings, agents=["echo"]) as mesh:
+        async with Motet.open() as motet:
+            task = await motet.submit("say this")
+            record = await mesh.run(task.result(30))
+        assert record.answer is not None
+        assert record.answer.text == "say this"
+    # An address in the environment goes before it.
+    monkeypatch.setenv("MOTET_NATS_URL", "nats://127.0.0.1:1")
+    with pytest.raises(SetupError, match=r"127\.0\.0\.1:1"):
+        async with Motet.open():
+            pass

@@ -23,7 +23,7 @@ from motet.errors import FaultError
 from motet.testing import TestMesh
 from motet_planner import checkpoints
 from motet_planner.checkpoints import KeyValueCheckpointer
-from motet_planner.deep.agent import MESSAGES
+from motet_planner.agents.state import MESSAGES
 
 
 @pytest.fixture

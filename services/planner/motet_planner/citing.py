@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from motet.messages import Citation
 from motet.text.sentences import sentences
-from motet.text.support import Support, support_of
+from motet.text.support import Degree, support_of
 from motet.text.words import coverage
 from motet_planner.evidence import PassageData, heading_of
 
@@ -127,10 +127,10 @@ def _supporting(
     """The mark of the passage that supports a statement best; quoted ones come first."""
     ranked = sorted(passages, key=lambda mark: mark not in quotes)
     found = {mark: support_of(statement, _words(passages[mark]), known=known) for mark in ranked}
-    full = next((mark for mark in ranked if found[mark].support == Support.FULL), None)
+    full = next((mark for mark in ranked if found[mark].degree == Degree.FULL), None)
     if full is not None:
         return full
-    unclear = [m for m in ranked if m in quotes and found[m].support == Support.UNCLEAR]
+    unclear = [m for m in ranked if m in quotes and found[m].degree == Degree.UNCLEAR]
     return unclear[0] if unclear else None
 
 
@@ -147,11 +147,11 @@ def _citation(number: int, use: _Use, quotes: Sequence[str], known: str) -> Cita
     passage, said = use.passage, " ".join(use.statements)
     literal = [found for quote in quotes if (found := _literal(quote, passage["text"]))]
     whole = _words(passage)
-    degrees = [support_of(each, whole, known=known).support for each in use.statements if each]
+    degrees = [support_of(each, whole, known=known).degree for each in use.statements if each]
     supported: bool | None = None
-    if Support.WRONG in degrees or len(literal) < len(quotes):
+    if Degree.WRONG in degrees or len(literal) < len(quotes):
         supported = False
-    elif degrees and all(each == Support.FULL for each in degrees):
+    elif degrees and all(each == Degree.FULL for each in degrees):
         supported = True
     return Citation(
         number=number,

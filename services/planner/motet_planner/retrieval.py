@@ -36,6 +36,7 @@ _SHARE = 4
 """Such a search gets one part in so many of what is left, so that reading and answering have the
 rest."""
 
+
 def offered(catalogue: Catalogue) -> tuple[str, ...]:
     """The strategies that living search skills have, in the order of their cards."""
     found = (each for skill in catalogue.values() for each in skill.strategies)

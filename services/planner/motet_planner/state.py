@@ -60,6 +60,9 @@ class Draft(TypedDict):
     """Pairs of a passage's mark and the words that the model says it found there."""
     open: list[str]
     """What is still to be found, in the model's words."""
+    next: NotRequired[list[dict[str, Any]]]
+    """Steps that the model would take next, as pairs of `skill` and `what`; left out where a plan
+    decides."""
 
 
 def _merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,9 @@ Invariants:
 
 - Memory does not grow with the length of the file: blocks are made as they are asked for.
 - What is yielded is float32 between -1 and 1 at `SAMPLE_RATE`, through 16-bit integers, as the
-  Whisper implementations do it; so the samples equal those of `faster_whisper.decode_audio`.
+  Whisper implementations do it; so the samples of one channel equal those of
+  `faster_whisper.decode_audio`.
+- Two channels are averaged, as there, unless they cancel each other: `mixing` says how.
 - Nothing but the given file is opened: formats that name other files (playlists) are refused.
 - A sample keeps its time also after a part that is missing, which becomes silence.
 - A file is read once from beginning to end, so decoding ends for every file that ends; for one
@@ -27,17 +29,18 @@ from av.error import FFmpegError
 
 from motet.errors import FaultError
 from motet.messages import FaultType, SpeechFault
+from motet_speech.mixing import SAMPLE_RATE, Mixer, Samples
 
 __all__ = ["SAMPLE_RATE", "Decoding", "Samples"]
 
-Samples = np.ndarray[tuple[int], np.dtype[np.float32]]
-
-SAMPLE_RATE = 16_000
-"""Samples a second, what Whisper and the detector of speech work on."""
 BLOCK = SAMPLE_RATE * 5
 """Samples that a block has at least, but for the last."""
 MISSING_S = 1.0
 """Seconds that may be missing without a warning, between others or at the end."""
+BOX_HEAD = 8
+"""Bytes of a box's size and kind, in a file of MP4's family."""
+FIRST_BOXES = (b"ftyp", b"mdat", b"wide", b"free", b"skip")
+"""The kinds of box that begin such a file, apart from its index."""
 MICROSECONDS = 1_000_000
 """In a second: FFmpeg's unit of a file's stated length."""
 
@@ -126,7 +129,8 @@ class Decoding:
             )
 
     def _decoded(self, container: InputContainer) -> Generator[Samples]:
-        resampler = AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
+        resampler: AudioResampler | None = None
+        mixer = Mixer()
         began: float | None = None
         for frame in chain(self._frames(container), [None]):  # None flushes
             if frame is not None:
@@ -134,13 +138,17 @@ class Decoding:
                     began = frame.time - self.duration_s if began is None else began
                     yield from self._gap(frame.time - began)
                 frame.pts = None  # the resampler shall not look at the clock
+                if resampler is None:
+                    # What has more than two channels becomes two by FFmpeg's weights.
+                    layout = "mono" if len(frame.layout.channels) == 1 else "stereo"
+                    resampler = AudioResampler("s16p", layout, SAMPLE_RATE)
             try:
-                resampled = resampler.resample(frame)
+                resampled = [] if resampler is None else resampler.resample(frame)
             except (FFmpegError, ValueError):  # a frame that does not fit the ones before
                 self._damage.broken += 1
                 continue
             for each in resampled:
-                samples = each.to_ndarray().reshape(-1).astype(np.float32) / 32768.0
+                samples = mixer.mixed(each.to_ndarray().astype(np.float32) / 32768.0)
                 self._samples += len(samples)
                 self._check_length(self.duration_s)
                 yield samples
@@ -191,10 +199,38 @@ def _opened(file: BinaryIO) -> InputContainer:
     try:
         return av.open(file, "r", metadata_errors="ignore", io_open=_refuse)
     except (FFmpegError, PermissionError, ValueError) as error:
+        if _lacks_index(file):
+            raise FaultError.of(
+                SpeechFault.CORRUPT_AUDIO,
+                "The recording is an MP4 or M4A file without its index (the box `moov`), which is "
+                "written at the end of a recording: it was cut off, and nothing in it can be found "
+                "without the index. Send the whole file, or repair it with the device or program "
+                "that recorded it.",
+            ) from None
         raise FaultError.of(
             SpeechFault.NOT_AUDIO,
             f"The file is no audio or video that can be read: {_reason(error)}.",
         ) from None
+
+
+def _lacks_index(file: BinaryIO) -> bool:
+    """Whether a file is of MP4's family (ISO/IEC 14496-12, section 4.2), and has no box `moov`."""
+    at = 0
+    first = True
+    while True:
+        file.seek(at)
+        head = file.read(16)
+        if len(head) < BOX_HEAD:
+            return not first
+        size, kind = int.from_bytes(head[:4], "big"), head[4:8]
+        if (first and kind not in FIRST_BOXES) or kind == b"moov":
+            return False
+        first = False
+        if size == 1:
+            size = int.from_bytes(head[8:16], "big")
+        if size < BOX_HEAD:  # to the end of the file, or damaged
+            return True
+        at += size
 
 
 def _refuse(url: str, _flags: int, _options: dict[str, Any]) -> Any:

@@ -39,7 +39,8 @@ def tool_executor(registry: ToolRegistry) -> Agent:
     agent = Agent(
         "tool_executor",
         description=(
-            "Exact tools: arithmetic, unit conversion, dates, and looking up values in tables."
+            "Exact tools: arithmetic, unit conversion, dates, and tables: looking values up, and "
+            "counting, adding and comparing them."
         ),
         lifespan=resources,
     )

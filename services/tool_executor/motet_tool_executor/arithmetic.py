@@ -33,6 +33,8 @@ from math import isqrt
 from motet_tool_executor.numerals import MAX_DIGITS
 
 __all__ = [
+    "PI",
+    "E",
     "Number",
     "NumberError",
     "OutOfRangeError",
@@ -41,10 +43,13 @@ __all__ = [
     "ceiling",
     "divide",
     "equal",
+    "exponential",
     "floor",
     "floor_divide",
+    "logarithm",
     "maximum",
     "mean",
+    "median",
     "minimum",
     "multiply",
     "negate",
@@ -75,6 +80,12 @@ _APPROXIMATE = Context(
     traps=[InvalidOperation, DivisionByZero, Overflow, Underflow],
 )
 _SETTLED = Context(prec=_PRECISION - _GUARD_DIGITS, Emax=MAX_DIGITS + 1, Emin=-MAX_DIGITS - 1)
+
+
+PI = Decimal("3.14159265358979323846264338327950288419716939937510582097494")
+"""To `_PRECISION` digits (OEIS A000796)."""
+E = Decimal("2.71828182845904523536028747135266249775724709369995957496697")
+"""To `_PRECISION` digits (OEIS A001113)."""
 
 
 class NumberError(ArithmeticError):
@@ -208,6 +219,39 @@ def power(base: Number, exponent: Number) -> Number:
     return _run(_APPROXIMATE.power, _decimal(base), _decimal(exponent))
 
 
+def exponential(value: Number) -> Number:
+    """E to the power of `value`."""
+    if abs(value) > MAX_DIGITS * 3:
+        raise OutOfRangeError
+    if value == 0:
+        return Fraction(1)
+    return _run(lambda exponent, _: _APPROXIMATE.exp(exponent), _decimal(value), Decimal(0))
+
+
+def logarithm(value: Number, base: Number | None = None) -> Number:
+    """The logarithm to a base, exact for a whole power of it; without a base the natural one.
+
+    Raises:
+        NumberError: `value` is not above zero, or the base is not above zero or is 1.
+    """
+    if value <= 0:
+        raise NumberError("only a number above zero has a logarithm")
+    if base is None:
+        return Fraction(0) if value == 1 else _natural_logarithm(value)
+    if base <= 0 or base == 1:
+        raise NumberError("the base of a logarithm must be above zero, and not 1")
+    quotient = _run(_APPROXIMATE.divide, _natural_logarithm(value), _natural_logarithm(base))
+    whole = Fraction(round(quotient))
+    if isinstance(value, Fraction) and isinstance(base, Fraction):
+        exact = abs(whole) <= MAX_DIGITS * 4 and power(base, whole) == value
+        return whole if exact else quotient
+    return quotient
+
+
+def _natural_logarithm(value: Number) -> Decimal:
+    return _run(lambda number, _: _APPROXIMATE.ln(number), _decimal(value), Decimal(0))
+
+
 def minimum(values: Sequence[Number]) -> Number:
     """The smallest of one or more values."""
     return min(values, key=_comparable)
@@ -226,6 +270,13 @@ def total(values: Sequence[Number]) -> Number:
 def mean(values: Sequence[Number]) -> Number:
     """The arithmetic mean of one or more values."""
     return divide(total(values), Fraction(len(values)))
+
+
+def median(values: Sequence[Number]) -> Number:
+    """The middle of one or more values, or the mean of the two in the middle."""
+    ordered = sorted(values, key=_comparable)
+    middle = len(ordered) // 2
+    return ordered[middle] if len(ordered) % 2 else mean(ordered[middle - 1 : middle + 1])
 
 
 def equal(left: Number, right: Number) -> bool:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from datetime import date
 from fractions import Fraction
 
 from motet.errors import FaultError
 from motet.messages import CalculateRequest, CalculateResult, FaultType, SkillExample
+from motet_tool_executor.dates import read_date
 from motet_tool_executor.expression import evaluate
+from motet_tool_executor.locale_data import DEFAULT, LanguageError
 from motet_tool_executor.numerals import (
     Numeral,
     NumeralError,
@@ -16,6 +20,7 @@ from motet_tool_executor.numerals import (
 )
 from motet_tool_executor.registry import tool
 from motet_tool_executor.tokens import ExpressionError
+from motet_tool_executor.written_dates import DATES_HINT
 
 __all__ = ["MAX_VARIABLE_CHARACTERS", "calculate"]
 
@@ -47,12 +52,16 @@ MAX_VARIABLE_CHARACTERS = 200
 )
 def calculate(request: CalculateRequest) -> CalculateResult:
     """Computes an expression; `expression` and `numerals` say what is understood."""
-    variables = {name: _variable(name, text) for name, text in request.variables.items()}
+    language = request.language
     try:
-        evaluation = evaluate(request.expression, variables)
+        variables = {n: _variable(n, text, language) for n, text in request.variables.items()}
+        evaluation = evaluate(request.expression, variables, language or DEFAULT)
+    except LanguageError as error:
+        raise FaultError.of(FaultType.INVALID_INPUT, str(error), field="language") from None
     except ExpressionError as error:
+        hint = f" {DATES_HINT[0].upper()}{DATES_HINT[1:]}." if _has_date(request.expression) else ""
         raise FaultError.of(
-            FaultType.INVALID_INPUT, str(error), field="expression", position=error.position
+            FaultType.INVALID_INPUT, f"{error}{hint}", field="expression", position=error.position
         ) from None
     value = evaluation.value
     if isinstance(value, Fraction):
@@ -65,11 +74,22 @@ def calculate(request: CalculateRequest) -> CalculateResult:
     )
 
 
-def _variable(name: str, text: str) -> Numeral:
+def _has_date(expression: str) -> bool:
+    """Whether one side of a sign with spaces around it is a date in words: `3 March 2024`."""
+    for part in re.split(r"\s[-+\u2013\u2212]\s", expression):
+        try:
+            read_date(part, date.min)
+        except FaultError:
+            continue
+        return True
+    return False
+
+
+def _variable(name: str, text: str, language: str | None) -> Numeral:
     try:
         if len(text) > MAX_VARIABLE_CHARACTERS:
             raise NumeralError(f"it has more than {MAX_VARIABLE_CHARACTERS} characters")
-        return parse_numeral(text)
+        return parse_numeral(text, language)
     except NumeralError as error:
         raise FaultError.of(
             FaultType.INVALID_INPUT,

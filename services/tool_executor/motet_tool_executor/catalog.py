@@ -13,6 +13,7 @@ from motet_tool_executor.convert import convert
 from motet_tool_executor.dates import dates_tool
 from motet_tool_executor.registry import Tool, ToolRegistry, installed_tools
 from motet_tool_executor.settings import ToolExecutorSettings
+from motet_tool_executor.table_aggregate import table_aggregate
 from motet_tool_executor.table_lookup import table_lookup
 
 __all__ = ["own_tools", "tools_of"]
@@ -20,7 +21,7 @@ __all__ = ["own_tools", "tools_of"]
 
 def own_tools(clock: Callable[[], datetime] = now, time_zone: str = "UTC") -> tuple[Tool, ...]:
     """The tools that this distribution brings."""
-    return calculate, convert, dates_tool(clock, time_zone), table_lookup
+    return calculate, convert, dates_tool(clock, time_zone), table_lookup, table_aggregate
 
 
 def tools_of(

@@ -7,20 +7,25 @@ The grammar, loosest first; a calculator's, with Python's operators:
     signed   = ("+" | "-")* power
     power    = percent (("**" | "^") signed)?           from the right: 2 ** 3 ** 2 is 2 ** 9
     percent  = operand "%"*
-    operand  = number | variable | function "(" arguments ")" | "(" sum ")"
+    operand  = [currency] number [word] [currency] | variable | constant
+             | function "(" arguments ")" | "√" operand | "(" sum ")"
     arguments = (sum | "[" sum ("," sum)* "]") ("," ...)*
 
 What is decided here:
 
 - `^` is a power: nothing here works on bits, and people and models mean a power by it.
-- The signs of multiplication, division and minus that only Unicode has are `*`, `/` and `-`.
+- The signs of multiplication, division and minus that only Unicode has are `*`, `/` and `-`; so is
+  an `x` between two values where no variable has that name. An `=` at the end is ignored.
+- A date is refused, and never a subtraction or a division.
+- A variable goes before a function or a constant (`pi`, `e`) of its name.
 - `%` before a number, a name or a parenthesis is the remainder, otherwise a percent sign. Where
   only spacing tells (`50% -20`), and in `20% revenue`, both readings are plausible: refused.
 - `price + 10%` is 10 percent more on a pocket calculator and 0.1 more in mathematics: refused
   wherever these differ. Percentages add to percentages: `100% - 20%`.
-- Thousands separators are read (`1,250.50`), but not among a function's arguments, where
-  `max(1,250)` is one number or two: refused.
-- Currency signs before numbers are dropped, but two currencies in one expression are refused.
+- Numbers are read as `numerals` says, with two exceptions: a space parts no thousands, and among a
+  function's arguments a comma is no decimal sign. `max(1,250)` is one number or two: refused.
+- Currency signs and codes beside numbers are dropped, but two currencies in one expression are
+  refused.
 
 Bounds: `MAX_CHARACTERS` long, `MAX_DEPTH` levels deep, one operation a token, and each operation
 is bounded by `arithmetic`. Every mistake is an `ExpressionError` with its position.
@@ -36,7 +41,8 @@ from typing import Any, NamedTuple
 from motet_tool_executor import arithmetic
 from motet_tool_executor.arithmetic import Number, NumberError
 from motet_tool_executor.closest import closest, did_you_mean
-from motet_tool_executor.numerals import Numeral, decimal_text
+from motet_tool_executor.locale_data import DEFAULT, currency_code, is_currency
+from motet_tool_executor.numerals import Numeral, decimal_text, scale_of
 from motet_tool_executor.tokens import ExpressionError, Token, tokens_of
 
 __all__ = ["FUNCTIONS", "MAX_CHARACTERS", "MAX_DEPTH", "Evaluation", "evaluate"]
@@ -93,21 +99,49 @@ def _round(values: Sequence[Number]) -> Number:
     return arithmetic.rounded(values[0], places.numerator)
 
 
+def _logarithm(values: Sequence[Number]) -> Number:
+    if len(values) == 1:
+        raise NumberError("log needs its base; write ln(x), log10(x) or log(x, 2)")
+    return arithmetic.logarithm(values[0], values[1])
+
+
+_TEN, _TWO = Fraction(10), Fraction(2)
+_MEAN = _Function(arithmetic.mean, 1, None)
 FUNCTIONS: Mapping[str, _Function] = {
     "abs": _Function(lambda values: arithmetic.absolute(values[0]), 1, 1),
+    "average": _MEAN,
+    "avg": _MEAN,
     "ceil": _Function(lambda values: arithmetic.ceiling(values[0]), 1, 1),
+    "count": _Function(lambda values: Fraction(len(values)), 1, None),
+    "exp": _Function(lambda values: arithmetic.exponential(values[0]), 1, 1),
     "floor": _Function(lambda values: arithmetic.floor(values[0]), 1, 1),
+    "ln": _Function(lambda values: arithmetic.logarithm(values[0]), 1, 1),
+    "log": _Function(_logarithm, 1, 2),
+    "log10": _Function(lambda values: arithmetic.logarithm(values[0], _TEN), 1, 1),
+    "log2": _Function(lambda values: arithmetic.logarithm(values[0], _TWO), 1, 1),
     "max": _Function(arithmetic.maximum, 1, None),
-    "mean": _Function(arithmetic.mean, 1, None),
+    "mean": _MEAN,
+    "median": _Function(arithmetic.median, 1, None),
     "min": _Function(arithmetic.minimum, 1, None),
+    "mod": _Function(lambda values: arithmetic.remainder(values[0], values[1]), 2, 2),
+    "pow": _Function(lambda values: arithmetic.power(values[0], values[1]), 2, 2),
     "round": _Function(_round, 1, 2),
     "sqrt": _Function(lambda values: arithmetic.square_root(values[0]), 1, 1),
     "sum": _Function(arithmetic.total, 1, None),
 }
+_CONSTANTS: Mapping[str, Number] = {
+    "pi": arithmetic.PI,
+    "\u03c0": arithmetic.PI,
+    "e": arithmetic.E,
+}
+_TIMES = ("x", "X")
+"""Letters that are written for a sign of multiplication."""
 
 
-def evaluate(expression: str, variables: Mapping[str, Numeral] | None = None) -> Evaluation:
-    """Computes an expression.
+def evaluate(
+    expression: str, variables: Mapping[str, Numeral] | None = None, language: str = DEFAULT
+) -> Evaluation:
+    """Computes an expression; `language` is that of words such as `million` in it.
 
     Raises:
         ExpressionError: It is not an expression of this grammar, names something unknown, has no
@@ -116,14 +150,15 @@ def evaluate(expression: str, variables: Mapping[str, Numeral] | None = None) ->
     if len(expression) > MAX_CHARACTERS:
         problem = f"the expression is longer than {MAX_CHARACTERS:,} characters"
         raise ExpressionError(problem, expression, MAX_CHARACTERS)
-    return _Reader(expression, variables or {}).evaluation()
+    return _Reader(expression.rstrip(" =?\n"), variables or {}, language).evaluation()
 
 
 class _Reader:
     """Reads one expression from left to right and computes on the way."""
 
-    def __init__(self, expression: str, variables: Mapping[str, Numeral]) -> None:
+    def __init__(self, expression: str, variables: Mapping[str, Numeral], language: str) -> None:
         self._expression = expression
+        self._language = language
         self._variables = variables
         self._tokens = tokens_of(expression)
         self._next = 0
@@ -177,11 +212,20 @@ class _Reader:
 
     def _product(self) -> _Operand:
         left = self._signed()
-        while sign := self._accept(*_PRODUCTS):
+        while sign := self._accept(*_PRODUCTS) or self._accept_times():
             right = self._signed()
             value = self._compute(sign, _PRODUCTS[sign.text], left.value, right.value)
             left = _Operand(value)
         return left
+
+    def _accept_times(self) -> Token | None:
+        """Takes the next token if it is a letter that is written for `*`."""
+        token, after = self._token, self._tokens[min(self._next + 1, len(self._tokens) - 1)]
+        value = after.kind in ("number", "name", "currency") or after.text == "("
+        if token.text not in _TIMES or token.text in self._variables or not value:
+            return None
+        self._next += 1
+        return token._replace(kind="sign", text="*")
 
     def _signed(self) -> _Operand:
         self._depth += 1
@@ -227,24 +271,51 @@ class _Reader:
         return True
 
     def _operand(self) -> _Operand:
+        currency = self._accept_currency()
         token = self._token
         self._next += 1
         if token.numeral is not None:
-            if self._calls and "," in token.text:
-                problem = (
-                    f"{token.quoted} among the arguments of a function is one number or several; "
-                    f"write `{token.text.replace(',', '')}` or `{token.text.replace(',', ', ')}`"
-                )
-                raise self._error(problem, token)
-            return self._number(token.numeral, token)
+            return self._amount(token.numeral, token, currency)
+        if currency is not None:
+            raise self._error("a number is missing behind the currency", token)
         if token.kind == "name":
             return self._call(token) if self._token.text == "(" else self._variable(token)
+        if token.text == "√":
+            return _Operand(self._compute(token, arithmetic.square_root, self._operand().value))
         if token.text == "(":
             operand = self._sum()
             self._expect(")", token)
             return operand
         before = f" before {token.quoted}" if token.text else ""
         raise self._error(f"a number is missing{before}", token)
+
+    def _amount(self, numeral: Numeral, token: Token, currency: str | None) -> _Operand:
+        """A number that stands in the expression, with what stands behind it."""
+        if self._calls and "," in token.text:
+            problem = (
+                f"{token.quoted} among the arguments of a function is one number or several; "
+                f"write `{token.text.replace(',', '')}` or `{token.text.replace(',', ', ')}`"
+            )
+            raise self._error(problem, token)
+        value, word = numeral.value, self._token
+        if word.kind == "name" and word.text not in self._variables and len(word.text) > 1:
+            scale = scale_of(word.text, self._language)
+            if scale is not None:
+                value *= scale
+                self._next += 1
+        behind = self._accept_currency()
+        if currency and behind:
+            raise self._error("it has two currencies", token)
+        return self._number(Numeral(value, currency=currency or behind), token)
+
+    def _accept_currency(self) -> str | None:
+        """Takes the next token if it is a currency's sign or code, and not a variable."""
+        token = self._token
+        named = token.kind == "name" and token.text not in self._variables
+        if token.kind == "currency" or (named and is_currency(token.text)):
+            self._next += 1
+            return currency_code(token.text, self._language)
+        return None
 
     def _number(self, numeral: Numeral, token: Token) -> _Operand:
         if numeral.currency:
@@ -256,6 +327,8 @@ class _Reader:
 
     def _variable(self, token: Token) -> _Operand:
         numeral = self._variables.get(token.text)
+        if numeral is None and token.text in _CONSTANTS:
+            return _Operand(_CONSTANTS[token.text])
         if numeral is None:
             if token.text in FUNCTIONS:
                 raise self._error(f"{token.quoted} needs its arguments in parentheses", token)

@@ -9,6 +9,7 @@ from faststream import Context
 from pydantic import BaseModel
 
 from motet.agent import Agent, Call
+from motet_tool_executor.files import with_text
 from motet_tool_executor.registry import Tool, ToolRegistry
 from motet_tool_executor.run import ToolRunner
 
@@ -30,6 +31,7 @@ def declare_skills(agent: Agent, registry: ToolRegistry) -> None:
 
 def _handler(tool: Tool) -> Callable[..., Awaitable[BaseModel]]:
     async def handle(request: Any, call: Call, tools: Any) -> BaseModel:
+        request = await with_text(request, call.blobs)
         return await tools.run(tool.name, request, call_id=call.id)
 
     handle.__name__ = handle.__qualname__ = tool.name

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from motet.errors import FaultError
 from motet.messages import (
+    BlobRef,
     FaultType,
     SkillExample,
     Table,
     TableLookupRequest,
     TableLookupResult,
 )
+from motet_tool_executor.cells import ColumnNumbers, column_named, key
 from motet_tool_executor.closest import closest, did_you_mean
+from motet_tool_executor.locale_data import LanguageError
 from motet_tool_executor.registry import tool
 from motet_tool_executor.tables import TableError, fitted, read_table
 
-__all__ = ["table_lookup"]
+__all__ = ["Matching", "matching", "table_lookup", "table_of"]
 
 _LISTED = 10
 """Values that a message lists instead of the closest ones, when a column has no more of them."""
@@ -55,59 +59,97 @@ _TABLE = """| Quarter | Region | Revenue |
 )
 def table_lookup(request: TableLookupRequest) -> TableLookupResult:
     """Returns the rows that match all of `where`; none matching is a fault, with what there is."""
-    try:
-        table = read_table(request.table) if isinstance(request.table, str) else request.table
-        table = fitted(table)
-    except TableError as error:
-        raise FaultError.of(FaultType.INVALID_INPUT, str(error), field="table") from None
-    wanted = [(_column(table, name), value) for name, value in request.where.items()]
-    selected = [_column(table, name) for name in request.select] or range(len(table.columns))
-    rows = table.rows
-    for column, value in wanted:
-        key = _key(value)
-        matching = tuple(row for row in rows if _key(row[column]) == key)
-        if not matching:
-            raise _nothing_found(table, rows, column, value)
-        rows = matching
+    table = table_of(request.table)
+    selected = [column_named(table, name) for name in request.select]
+    found = matching(table, request.where, request.language)
+    columns = selected or range(len(table.columns))
     return TableLookupResult(
         table=Table(
-            columns=tuple(table.columns[column] for column in selected),
-            rows=tuple(tuple(row[column] for column in selected) for row in rows),
-        )
+            columns=tuple(table.columns[column] for column in columns),
+            rows=tuple(tuple(row[column] for column in columns) for row in found.rows),
+        ),
+        warnings=found.warnings,
     )
 
 
-def _key(text: str) -> str:
-    """What is compared: without case and white space."""
-    return "".join(text.casefold().split())
+def table_of(given: Table | str | BlobRef) -> Table:
+    """The table that a request gives.
 
-
-def _column(table: Table, name: str) -> int:
-    found = [index for index, column in enumerate(table.columns) if _key(column) == _key(name)]
-    if len(found) == 1:
-        return found[0]
-    if found:
+    Raises:
+        FaultError: `invalid_input` when it is none.
+    """
+    if isinstance(given, BlobRef):
         raise FaultError.of(
             FaultType.INVALID_INPUT,
-            f"The table has {len(found)} columns with the name `{name}`: give each its own.",
-            column=name,
+            "A file in the object store is read by the agent: call the skill over the bus.",
+            field="table",
         )
-    matches = closest(name, table.columns)
-    known = ", ".join(f"`{column}`" for column in table.columns[:20])
-    raise FaultError.of(
-        FaultType.NOT_FOUND,
-        f"The table has no column `{name}`, only {known}.{did_you_mean(matches)}",
-        column=name,
-        matches=list(matches),
-    )
+    try:
+        return fitted(read_table(given) if isinstance(given, str) else given)
+    except TableError as error:
+        raise FaultError.of(FaultType.INVALID_INPUT, str(error), field="table") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """The rows that meet conditions."""
+
+    rows: tuple[tuple[str, ...], ...]
+    warnings: tuple[str, ...] = ()
+
+
+def matching(table: Table, where: Mapping[str, str], language: str | None) -> Matching:
+    """The rows in which each column has the value that it should have.
+
+    Raises:
+        FaultError: `not_found` when none has, with what there is; as `column_named`.
+    """
+    wanted = [(column_named(table, name), value) for name, value in where.items()]
+    rows, warnings = table.rows, list[str]()
+    for column, value in wanted:
+        fit = _equal([row[column] for row in rows], value, table, column, language, warnings)
+        if not any(fit):
+            raise _nothing_found(table, rows, column, value)
+        rows = tuple(row for row, fits in zip(rows, fit, strict=True) if fits)
+    return Matching(rows, tuple(warnings))
+
+
+def _equal(
+    cells: Sequence[str],
+    value: str,
+    table: Table,
+    column: int,
+    language: str | None,
+    warnings: list[str],
+) -> Sequence[bool]:
+    """Which cells have a value: as a text if any does, else as a number."""
+    as_text = [key(cell) == key(value) for cell in cells]
+    if any(as_text):
+        return as_text
+    try:
+        numbers = ColumnNumbers.of((row[column] for row in table.rows), language)
+    except LanguageError as error:
+        raise FaultError.of(FaultType.INVALID_INPUT, str(error), field="language") from None
+    found = numbers.equal(value, cells)
+    if any(found) or numbers.unsure is None:
+        return found
+    found = numbers.other.equal(value, cells)
+    if any(found):
+        cell = next(cell for cell, fits in zip(cells, found, strict=True) if fits)
+        warnings.append(
+            f"`{cell}` in the column `{table.columns[column]}` was taken for `{value}`: give "
+            "`language` if the point stands before decimals."
+        )
+    return found
 
 
 def _nothing_found(
     table: Table, rows: Sequence[tuple[str, ...]], column: int, value: str
 ) -> FaultError:
     """Tells a value that the column does not have from one that no remaining row has."""
-    key = _key(value)
-    elsewhere = len(rows) < len(table.rows) and any(_key(row[column]) == key for row in table.rows)
+    elsewhere = len(rows) < len(table.rows) and any(
+        key(row[column]) == key(value) for row in table.rows
+    )
     values = dict.fromkeys(row[column] for row in rows)
     matches = closest(value, values)
     if not values:

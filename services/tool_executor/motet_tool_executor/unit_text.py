@@ -6,10 +6,12 @@ power is at most `MAX_POWER`, and all powers of a text together. What is read:
 - names and symbols, singular or plural, with prefixes, of up to three words: `mile`, `kWh`,
   `nautical miles`, `kilowatt-hours`;
 - products and quotients: `N*m`, `km/h`, `miles per hour`, `J/(kg*K)`, `L/100km`;
-- powers: `m^2`, `m**2`, `m2`, `m²`, `s-1`, `square feet`, `sq ft`, `cubic metres`.
+- powers: `m^2`, `m**2`, `m2`, `m²`, `s-1`, `square feet`, `sq. ft.`, `cubic metres`;
+- temperatures behind the word or the sign for degrees: `degrees Celsius`, `deg F`, `° C`.
 
 `J/kg K` has two readings and is refused. A temperature with an offset (`degC`) within a compound
-is a difference: `W/degC`.
+is a difference: `W/degC`; in a product that is a temperature again (`5 degC`) its offset would be
+lost, so that is refused.
 """
 
 from __future__ import annotations
@@ -20,7 +22,12 @@ from fractions import Fraction
 from typing import Protocol
 
 from motet_tool_executor.closest import did_you_mean
-from motet_tool_executor.numerals import CURRENCY_CODES, CURRENCY_SIGNS
+from motet_tool_executor.locale_data import (
+    CURRENCY_SIGNS,
+    DEFAULT,
+    currency_nouns,
+    is_currency,
+)
 
 __all__ = ["MAX_POWER", "NamedUnits", "Unit", "UnitError", "read_unit"]
 
@@ -30,7 +37,7 @@ _TOKEN = re.compile(
     r"""
     (?P<power>(?:\*\*|\^)\ ?[-+]?[0-9]+ | [⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+)
     | (?P<number>[0-9]{1,6}(?:\.[0-9]{1,6})?)
-    | (?P<name>[^\W\d⁰¹²³⁴⁵⁶⁷⁸⁹](?:[^\W⁰¹²³⁴⁵⁶⁷⁸⁹]|[°%])* | [°%][^\W⁰¹²³⁴⁵⁶⁷⁸⁹]*)
+    | (?P<name>[^\W\d⁰¹²³⁴⁵⁶⁷⁸⁹](?:[^\W⁰¹²³⁴⁵⁶⁷⁸⁹]|%)* | [°%][^\W⁰¹²³⁴⁵⁶⁷⁸⁹]*)
     | (?P<sign>[*·⋅\u00d7/()-])
     """,
     re.VERBOSE,
@@ -40,8 +47,9 @@ _SUPERSCRIPTS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 _POWER_BEFORE = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
 _POWER_AFTER = {"squared": 2, "cubed": 3}
 _MAX_WORDS = 3
-_CURRENCY_NAMES = ("dollar", "dollars", "euro", "euros", "yen", "rupee", "rupees")
-_CURRENCIES = frozenset([*CURRENCY_SIGNS, *map(str.casefold, CURRENCY_CODES), *_CURRENCY_NAMES])
+_SAME_SIGN = str.maketrans({"\u2103": "°C", "\u2109": "°F", "º": "°", "˚": "°"})
+_INITIALS = re.compile(r"\b(?:[^\W\d_]\.){2,}")
+_ABBREVIATED = re.compile(r"(?<=[^\W\d_])\.(?=\W|$|[^\W\d_])")
 _NO_EXCHANGE = "Currencies are not converted: no exchange rates are known here."
 
 
@@ -65,6 +73,18 @@ class Unit:
     """Pint's name of the unit, when zero of it is not zero of the base unit: `degree_Celsius`."""
     difference: bool = False
     """Whether it measures differences of temperature only, as `delta_degC`."""
+    notes: tuple[str, ...] = ()
+    """How names in it were read that have several meanings, a sentence each."""
+
+    @property
+    def is_temperature(self) -> bool:
+        """Whether it is in kelvins, or converts to them."""
+        return self.base == {"kelvin": 1}
+
+    def is_inverse_of(self, other: Unit) -> bool:
+        """Whether the one is in the other's reciprocal, such as km/L and L/100km."""
+        inverse = {name: -power for name, power in other.base.items()}
+        return bool(self.base) and self.base == inverse
 
     @property
     def base_text(self) -> str:
@@ -78,7 +98,11 @@ class NamedUnits(Protocol):
     """Where units of one name come from."""
 
     def named(self, name: str) -> Unit | None:
-        """The unit of a name, symbol or alias; None when there is none."""
+        """The unit of a name, symbol or alias; None when there is none.
+
+        Raises:
+            UnitError: It has several meanings, or cannot be converted.
+        """
         ...
 
     def suggestions(self, name: str) -> tuple[str, ...]:
@@ -100,7 +124,8 @@ class _Reading:
 
     def __init__(self, units: NamedUnits, text: str) -> None:
         self._units = units
-        self._text = " ".join(text.split())
+        plain = _INITIALS.sub(lambda name: name[0].replace(".", ""), text.translate(_SAME_SIGN))
+        self._text = " ".join(_ABBREVIATED.sub(" ", plain).split())
         self._tokens = self._split()
         self._next = 0
         self._powers = 0
@@ -122,7 +147,7 @@ class _Reading:
                 continue
             match = _TOKEN.match(self._text, at)
             if match is None:
-                if self._text[at] in _CURRENCIES:
+                if self._text[at] in CURRENCY_SIGNS:
                     raise UnitError(_NO_EXCHANGE)
                 raise self._error(f"{self._text[at]!r} has no meaning here")
             tokens.append(match)
@@ -204,13 +229,25 @@ class _Reading:
                 at += 1
         if found is not None:
             unit, self._next = found
-            return unit
+            return self._degrees(unit) or unit
         if words and (match := re.fullmatch(r"(\D+)([2-9])", words[0])):
             unit = self._units.named(match[1])
             if unit is not None:
                 self._next = start + 1
                 return _raised(unit, self._counted(int(match[2])))
         raise self._unknown(words[0] if words else self._text_at(start))
+
+    def _degrees(self, unit: Unit) -> Unit | None:
+        """The temperature whose name follows the word or the sign for degrees."""
+        word = self._text_at(self._next, "name")
+        if not word or unit != self._units.named("degree"):
+            return None
+        for name in (f"deg{word.upper()}", word) if len(word) == 1 else (word,):
+            named = self._units.named(name)
+            if named is not None and named.is_temperature:
+                self._next += 1
+                return named
+        return None
 
     def _power(self) -> int:
         if power := self._text_at(self._next, "power"):
@@ -236,7 +273,7 @@ class _Reading:
     # Mistakes.
 
     def _unknown(self, name: str) -> UnitError:
-        if name.casefold() in _CURRENCIES:
+        if is_currency(name.upper()) or name.casefold() in currency_nouns(DEFAULT):
             return UnitError(_NO_EXCHANGE)
         if not name:
             return self._error("a unit is missing at the end")
@@ -247,12 +284,20 @@ class _Reading:
 
 
 def _times(left: Unit, right: Unit, power: int = 1) -> Unit:
-    """The product of `left` and a power of `right`; offsets are gone in it."""
+    """The product of `left` and a power of `right`; offsets are gone in it.
+
+    Raises:
+        UnitError: It is a temperature again, whose offset would be lost.
+    """
     base = dict(left.base)
     for name, exponent in right.base.items():
         base[name] = base.get(name, Fraction(0)) + exponent * power
-    factor = left.factor * right.factor**power
-    return Unit(factor, {name: exponent for name, exponent in base.items() if exponent})
+    base = {name: exponent for name, exponent in base.items() if exponent}
+    notes = tuple(dict.fromkeys([*left.notes, *right.notes]))
+    product = Unit(left.factor * right.factor**power, base, notes=notes)
+    if product.is_temperature and (left.offset or right.offset):
+        raise UnitError("A temperature is no multiple of its unit: give its number as the value.")
+    return product
 
 
 def _raised(unit: Unit, power: int) -> Unit:

@@ -80,7 +80,9 @@ AGENTS = (
         ("speech.transcribe", "graph.ingest", "graph.forget", "graph.search"),
     ),
     AgentRole("graph", ("search", "entity", "paths", "neighbourhood", "query", "ingest", "forget")),
-    AgentRole("tool_executor", ("calculate", "convert", "dates", "table_lookup")),
+    AgentRole(
+        "tool_executor", ("calculate", "convert", "dates", "table_lookup", "table_aggregate")
+    ),
     AgentRole("speech", ("transcribe", "speak")),
     AgentRole("evaluator", ("evaluate", "score_task"), finished=True),
 )

@@ -146,20 +146,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
 
 def client_settings() -> Settings:
-    """Settings that lead to the mesh: `MOTET_NATS_URL`, else the one that runs on this machine."""
-    from motet.embedded.state import running_mesh
-    from motet.settings import load_settings
+    """See `motet.local_mesh.client_settings`."""
+    from motet import local_mesh
 
-    settings = load_settings()
-    if "nats_url" in settings.model_fields_set:
-        return settings
-    mesh = running_mesh(settings.data_dir)
-    if mesh is None:
-        return settings
-    return settings.model_copy(
-        update={
-            "nats_url": mesh.nats_url,
-            "namespace": mesh.namespace,
-            "spans_dir": mesh.spans_dir,
-        }
-    )
+    return local_mesh.client_settings()

@@ -7,7 +7,8 @@ runs it:
 1. The setting `MOTET_MODEL_PROFILE` decides where it is set.
 2. Else the model's card does: LangChain's for providers' models, Motet's own for the weights that
    it pulls.
-3. Else a probe does: the model is offered a tool and asked for something that needs it. The result
+3. Else `MOTET_MODEL_TOOLS` does, where it is set.
+4. Else a probe does: the model is offered a tool and asked for something that needs it. The result
    is kept on disk by the model's identity.
 """
 
@@ -86,6 +87,10 @@ async def capability_of(endpoint: Endpoint, settings: Settings) -> Capability:
             calls_tools=_calls(tools, card, acts),
             why=f"the card of {choice.id} says that it {'calls' if acts else 'does not call'} tools",
         )
+    if tools is not None:
+        profile: Profile = "capable" if tools else "small"
+        said = f"MOTET_MODEL_TOOLS is {str(tools).lower()}"
+        return Capability(profile=profile, calls_tools=tools, why=said)
     return await _probed(endpoint, settings)
 
 
@@ -102,11 +107,10 @@ async def _probed(endpoint: Endpoint, settings: Settings) -> Capability:
             kept = await _acts(endpoint)
         except FaultError as error:
             why = f"{endpoint.choice.id} did not answer the probe: {error.fault.message}"
-            return Capability(profile="small", calls_tools=bool(settings.model_tools), why=why)
+            return Capability(profile="small", calls_tools=False, why=why)
         _keep(file, kept)
-    acts = kept if settings.model_tools is None else settings.model_tools
     said = f"{endpoint.choice.id} {'called' if kept else 'did not call'} the tool of the probe"
-    return Capability(profile="capable" if acts else "small", calls_tools=acts, why=said)
+    return Capability(profile="capable" if kept else "small", calls_tools=kept, why=said)
 
 
 async def _acts(endpoint: Endpoint) -> bool:

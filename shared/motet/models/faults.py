@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from motet.errors import FaultError
 from motet.messages import Fault, FaultType
 
-__all__ = ["ModelFaultError", "model_failed"]
+__all__ = ["ModelFaultError", "may_succeed_later", "model_failed"]
 
 _TRY_LATER = {408, 409, 425, 429}
 _LONGEST_REASON = 500
@@ -28,16 +28,16 @@ def model_failed(error: Exception, where: str) -> ModelFaultError:
         Fault(
             type=FaultType.MODEL_FAILED,
             message=f"The model {where} failed: {reason[:_LONGEST_REASON]}",
-            retryable=_may_succeed_later(error),
+            retryable=may_succeed_later(error),
             detail={"model": where},
         )
     )
 
 
-def _may_succeed_later(error: Exception) -> bool:
-    from langchain_core.exceptions import ModelError
-
-    if isinstance(error, ModelError) and error.is_retryable:
+def may_succeed_later(error: BaseException) -> bool:
+    """Whether the same request may succeed later, by what a provider's exception says."""
+    # LangChain's `ModelError` has it.
+    if getattr(error, "is_retryable", None) is True:
         return True
     status = getattr(error, "status_code", None) or getattr(error, "code", None)
     if isinstance(status, int):

@@ -23,7 +23,9 @@ from pydantic_core import to_json
 
 from motet.errors import FaultError
 from motet.messages import FaultType, Usage
+from motet.models.capability import Capability, Profile
 from motet.models.choice import ModelChoice
+from motet.models.endpoint import Heard
 from motet.models.metering import paid
 from motet.models.observation import Observation, observed
 from motet.models.structured import InvalidOutputError, OutputForm
@@ -69,17 +71,29 @@ class ScriptedModel:
     provider = "scripted"
     name = "scripted"
     priced = True
-    calls_tools = True
     window: int | None = None
     sees = True
 
-    def __init__(self, answers: Mapping[str, Scripted], *, usage: Usage | None = None) -> None:
+    def __init__(
+        self,
+        answers: Mapping[str, Scripted],
+        *,
+        usage: Usage | None = None,
+        profile: Profile = "capable",
+        calls_tools: bool = True,
+    ) -> None:
         """Scripts a model.
 
         Args:
             answers: By the name of the form, or `text`. See `Scripted`.
             usage: What each request spends; None counts a token for every four characters.
+            profile: How it is to be used.
+            calls_tools: Whether it calls tools in a form of its own; else it is asked for JSON of
+                the name `next`.
         """
+        self._capability = Capability(
+            profile=profile, calls_tools=calls_tools, why="the script says so"
+        )
         self._answers = {
             name: list(answer) if isinstance(answer, list) else answer
             for name, answer in answers.items()
@@ -87,6 +101,10 @@ class ScriptedModel:
         self._usage = usage
         self.asked: list[Asked] = []
         """Every request, in order."""
+
+    async def capability(self) -> Capability:
+        """See `ChatModel.capability`."""
+        return self._capability
 
     def script(self, name: str, answer: Scripted) -> None:
         """Has a form, or `text`, answered so from now on."""
@@ -112,21 +130,31 @@ class ScriptedModel:
                 text = answer if isinstance(answer, str) else to_json(answer).decode()
                 for end in stop or ():
                     text = text.partition(end)[0]
-                if heard is not None:
-                    for word in re.findall(r"\s*\S+|\s+", text):
-                        await heard(word)
+                await _tell(text, heard)
                 observation.usage = room.spent = self._spent(asked, text)
                 _note(observation)
         return text
 
     @overload
     async def structured(
-        self, messages: Sequence[Any], schema: type[T], *, name: str, max_tokens: int
+        self,
+        messages: Sequence[Any],
+        schema: type[T],
+        *,
+        name: str,
+        max_tokens: int,
+        heard: Heard | None = None,
     ) -> T: ...
 
     @overload
     async def structured(
-        self, messages: Sequence[Any], schema: dict[str, Any], *, name: str, max_tokens: int
+        self,
+        messages: Sequence[Any],
+        schema: dict[str, Any],
+        *,
+        name: str,
+        max_tokens: int,
+        heard: Heard | None = None,
     ) -> dict[str, Any]: ...
 
     async def structured(
@@ -136,6 +164,7 @@ class ScriptedModel:
         *,
         name: str,
         max_tokens: int,
+        heard: Heard | None = None,
     ) -> Any:
         """See `ChatModel.structured`; an answer that does not fit is not repaired."""
         asked = Asked(name, _pairs(messages), max_tokens, schema)
@@ -144,6 +173,7 @@ class ScriptedModel:
             async with paid(self._estimate(asked, 1), self._estimate(asked, max_tokens)) as room:
                 answer = await self._answer(asked)
                 text = answer if isinstance(answer, str) else to_json(answer).decode()
+                await _tell(text, heard)
                 observation.usage = room.spent = self._spent(asked, text)
                 _note(observation)
             try:
@@ -155,7 +185,12 @@ class ScriptedModel:
                 ) from None
 
     async def act(
-        self, messages: Sequence[Any], tools: Sequence[dict[str, Any]], *, max_tokens: int
+        self,
+        messages: Sequence[Any],
+        tools: Sequence[dict[str, Any]],
+        *,
+        max_tokens: int,
+        heard: Heard | None = None,
     ) -> Any:
         """See `ChatModel.act`; `schema` of what was asked has the tools."""
         from motet.models.turns import turn
@@ -164,6 +199,7 @@ class ScriptedModel:
         with observed(names.OPERATION_CHAT, _CHOICE, {}) as observation:
             async with paid(self._estimate(asked, 1), self._estimate(asked, max_tokens)) as room:
                 answer = await self._answer(asked)
+                await _tell(answer if isinstance(answer, str) else "", heard)
                 observation.usage = room.spent = self._spent(asked, str(answer))
                 _note(observation)
         return turn(answer) if isinstance(answer, str) else turn("", cast("list[Any]", answer))
@@ -205,6 +241,13 @@ class ScriptedModel:
 
 _CHOICE = ModelChoice(provider=ScriptedModel.provider, name=ScriptedModel.name)
 _UNSCRIPTED = object()
+
+
+async def _tell(text: str, heard: Heard | None) -> None:
+    """Gives a text away word by word."""
+    if heard is not None:
+        for word in re.findall(r"\s*\S+|\s+", text):
+            await heard(word)
 
 
 def _note(observation: Observation) -> None:

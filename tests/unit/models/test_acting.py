@@ -75,21 +75,21 @@ async def test_tools_go_out_and_calls_come_back_paid(
 async def test_only_models_that_call_tools_are_asked(
     fake: FakeServer, second_fake: FakeServer, settings_of: SettingsOf
 ) -> None:
-    local = settings_of(model="local:small", model_url=fake.url)
+    local = settings_of(model="local:small", model_url=fake.url, model_tools=False)
     async with opened(local) as model:
-        assert not model.calls_tools
+        assert not (await model.capability()).calls_tools
         with pytest.raises(FaultError, match=r"model_failed: .* MOTET_MODEL_TOOLS=true") as raised:
             await model.act(HISTORY, TOOLS, max_tokens=50)
     assert not raised.value.fault.retryable
     assert fake.requests == []
     async with opened(settings_of(model="none")) as model:
-        assert not model.calls_tools
+        assert not (await model.capability()).calls_tools
         with pytest.raises(FaultError, match="model_failed"):
             await model.act(HISTORY, TOOLS, max_tokens=50)
 
     declared = settings_of(model="local:large", model_url=second_fake.url, model_tools=True)
     async with opened(declared) as model:
-        assert model.calls_tools
+        assert (await model.capability()).calls_tools
         assert (await model.act(HISTORY, TOOLS, max_tokens=50)).text == "from the second"
 
 

@@ -12,17 +12,18 @@ from motet.errors import FaultError
 from motet.messages import (
     AgentCard,
     Answer,
-    BlobRef,
     Budget,
     Event,
     FaultType,
     PlanMade,
+    Principal,
+    Question,
+    Reply,
     SkillCard,
-    Task,
     TaskState,
 )
 from motet.testing import ScriptedModel
-from motet_planner.graph import build, carry_out
+from motet_planner.plan.graph import build, carry_out
 from motet_planner.run import Run
 from motet_planner.settings import PlannerSettings
 
@@ -75,6 +76,18 @@ class FakeCall:
     budget: Budget = field(default_factory=Budget)
     shares: list[Budget | None] = field(default_factory=list)
 
+    principal: Principal = field(default_factory=Principal)
+    asked: list[Question] = field(default_factory=list)
+    replies: list[Reply] = field(default_factory=list)
+    progress: list[str] = field(default_factory=list)
+
+    async def ask(self, question: Question) -> Reply:
+        self.asked.append(question)
+        return self.replies.pop(0)
+
+    async def event(self, message: str, **_: Any) -> None:
+        self.progress.append(message)
+
     def check(self) -> None:
         if self.ended is not None:
             raise self.ended
@@ -112,19 +125,23 @@ def passage(text: str, *, id: str = "p1", source: str = "a.md", title: str = "A"
     return {"id": id, "source": source, "title": title, "text": text, "start": 0, "end": len(text)}
 
 
+def gives(*passages: dict[str, Any]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """A search that finds these passages whatever it is asked."""
+    return lambda _: {"passages": list(passages)}
+
+
 @dataclass
 class Bench:
     """Runs tasks; the checkpoints outlive a run."""
 
     saver: InMemorySaver = field(default_factory=InMemorySaver)
     settings: PlannerSettings = field(default_factory=PlannerSettings)
-    inputs: tuple[BlobRef, ...] = ()
     retrieval: str | None = None
 
     async def answer(self, goal: str, call: FakeCall, model: ScriptedModel) -> Answer:
-        task = Task(goal=goal, inputs=self.inputs)
-        run = Run(call, model, self.settings, self.retrieval)
-        return await carry_out(task, run, build(self.saver))
+        capability = await model.capability()
+        run = Run(call, model, self.settings, capability, self.retrieval)
+        return await carry_out(goal, "", run, build(self.saver))
 
 
 def step(skill: str, what: str, *needs: int) -> dict[str, Any]:

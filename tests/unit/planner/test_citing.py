@@ -1,105 +1,78 @@
-"""Whether citations that do not hold are found, and put right."""
+"""Citing: marks become numbers, words stay, and each citation says whether its passage holds."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from motet.testing import ScriptedModel
-from motet_planner.citing import Checked, check_citations
-from motet_planner.composing import Finding
-from motet_planner.run import Run
-from motet_planner.settings import PlannerSettings
-from motet_planner.state import PassageData, Quote
-from motet_planner.support import Support, support_of
-from tests.unit.planner.scripted import FakeCall
-
-PASSAGES: dict[str, PassageData] = {
-    "p1": {"id": "p1", "source": "a.md", "title": "Tower", "text": "The tower is 38 metres high."},
-    "p2": {"id": "p2", "source": "b.md", "title": "Bridge", "text": "Ana Roth built the bridge."},
-}
-FINDINGS = [
-    Finding(
-        "height of the tower",
-        "38 metres",
-        Quote(
-            passage="p1", text="The tower is 38 metres high.", shown="The tower is 38 metres high."
-        ),
-        1,
-    ),
-    Finding(
-        "builder of the bridge",
-        "Ana Roth",
-        Quote(passage="p2", text="Ana Roth built the bridge.", shown="Ana Roth built the bridge."),
-        2,
-    ),
-]
+from motet_planner.citing import cite
+from motet_planner.evidence import PassageData, mark_of
 
 
-async def checked(text: str, findings: list[Finding] = FINDINGS, same: str = "yes") -> Checked:
-    model = ScriptedModel({"judge": {"asked": "a", "told": "b", "same": same}})
-    run = Run(FakeCall({}), model, PlannerSettings())
-    return await check_citations(text, "How high, and by whom?", findings, PASSAGES, run)
+def passage(text: str, *, id: str = "a", title: str = "A") -> PassageData:
+    return PassageData(id=id, source=f"{id}.md", title=title, text=text)
 
 
-async def test_a_citation_that_holds_stays() -> None:
-    result = await checked("The tower is 38 metres high [1].")
-
-    assert result.text == "The tower is 38 metres high [1]."
-    assert [each.passage_id for each in result.citations] == ["p1"]
-    assert not result.problems
+LICENCE = passage("The Vektor licence costs 4500 SEK per seat.\nSupport is included.")
+MARKED = {"1": LICENCE}
 
 
-async def test_a_citation_of_the_wrong_passage_is_put_right() -> None:
-    result = await checked("The tower is 38 metres high [2]. Ana Roth built the bridge [1].")
+def test_marks_become_numbers_in_the_order_of_first_use() -> None:
+    a, b = passage("It has 3 gates.", id="a"), passage("It has 5 towers.", id="b")
+    marks = {mark_of(each["id"]): each for each in (a, b)}
+    text = f"It has 5 towers [{mark_of('b')}]. It has 3 gates [{mark_of('a')}, {mark_of('b')}]."
 
-    assert result.text == "The tower is 38 metres high [1]. Ana Roth built the bridge [2]."
-    assert [each.passage_id for each in result.citations] == ["p1", "p2"]
-    assert len(result.problems) == 2
+    cited = cite(text, marks)
 
-
-async def test_a_sentence_with_a_number_that_is_nowhere_is_dropped() -> None:
-    result = await checked("The tower is 38 metres high [1]. It weighs 900 tonnes [1].")
-
-    assert "900" not in result.text
+    assert cited.text == "It has 5 towers [1]. It has 3 gates [2][1]."
+    assert [each.passage_id for each in cited.citations] == ["b", "a"]
 
 
-async def test_a_name_that_is_nowhere_is_dropped() -> None:
-    result = await checked("The bridge was built by Piet Okafor [2]. The tower is 38 metres high.")
-
-    assert result.text == "The tower is 38 metres high [1]."
+def test_a_mark_of_no_passage_is_taken_out_and_the_words_stay() -> None:
+    assert cite("It is so [p000000].", {}).text == "It is so."
 
 
-async def test_a_citation_that_does_not_exist_is_taken_out_or_replaced() -> None:
-    result = await checked("Ana Roth built the bridge [7].")
-
-    assert result.text == "Ana Roth built the bridge [1]."
-    assert result.citations[0].passage_id == "p2"
-
-
-async def test_when_nothing_stands_the_findings_are_spelled_out() -> None:
-    result = await checked("BANANA")
-
-    assert "38 metres [1]" in result.text
-    assert [each.number for each in result.citations] == [1, 2]
-
-
-async def test_a_computed_number_needs_no_passage() -> None:
-    result = await checked(
-        "Twice the tower's 38 metres [1] is 76 metres.", [*FINDINGS, Finding("twice", "76")]
-    )
-
-    assert result.text == "Twice the tower's 38 metres [1] is 76 metres."
+def test_amounts_in_parentheses_are_no_marks() -> None:
+    assert cite("It costs a lot (4500).", MARKED).text.startswith("It costs a lot (4500)")
 
 
 @pytest.mark.parametrize(
-    "clause, passage, support",
+    "text, supported",
     [
-        ("It earned 7.4 million euros.", "earned 7,400,000 euros", Support.FULL),
-        ("It earned 8 million euros.", "earned 7,400,000 euros", Support.WRONG),
-        ("It is led by Ana Roth.", "led by Ana Roth", Support.FULL),
-        ("It is led by Ana Roth.", "led by somebody", Support.WRONG),
-        ("Perhaps something entirely different.", "led by somebody", Support.UNCLEAR),
+        ("The Vektor licence costs 4500 SEK per seat [1].", True),
+        ("The Vektor licence costs 5400 SEK per seat [1].", False),
     ],
 )
-def test_degrees_of_support(clause: str, passage: str, support: int) -> None:
-    assert support_of(clause, passage) == support
+def test_a_citation_says_whether_its_passage_holds_it(text: str, supported: bool) -> None:
+    cited = cite(text, MARKED)
+
+    assert cited.text == text
+    assert [each.supported for each in cited.citations] == [supported]
+
+
+def test_a_quote_is_checked_letter_by_letter() -> None:
+    said = "The Vektor licence costs 4500 SEK per seat [1]."
+    right = cite(said, MARKED, quotes={"1": ["costs 4500 SEK\n per seat"]})
+    wrong = cite(said, MARKED, quotes={"1": ["costs 4500 SEK per place"]})
+
+    assert (right.citations[0].quote, right.citations[0].supported) == (
+        "costs 4500 SEK per seat",
+        True,
+    )
+    assert wrong.citations[0].supported is False
+    assert wrong.citations[0].quote in LICENCE["text"]
+
+
+def test_a_text_without_marks_gets_those_of_passages_that_hold_it() -> None:
+    cited = cite("The Vektor licence costs 4500 SEK per seat.", MARKED)
+
+    assert cited.text == "The Vektor licence costs 4500 SEK per seat [1]."
+    assert [each.supported for each in cited.citations] == [True]
+
+
+@given(st.text(max_size=200))
+def test_no_word_is_ever_changed(text: str) -> None:
+    words = "".join(text.split())
+    kept = "".join(cite(text, {}).text.split())
+    assert all(letter in words for letter in kept)

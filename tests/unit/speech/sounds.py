@@ -52,23 +52,25 @@ def join(*parts: Samples) -> Samples:
     return np.concatenate(parts)
 
 
-def wav(samples: Samples, rate: int = SAMPLE_RATE) -> bytes:
+def wav(*channels: Samples, rate: int = SAMPLE_RATE) -> bytes:
     out = io.BytesIO()
     with wave.open(out, "wb") as file:
-        file.setnchannels(1)
+        file.setnchannels(len(channels))
         file.setsampwidth(2)
         file.setframerate(rate)
-        file.writeframes((samples * 32767).astype("<i2").tobytes())
+        file.writeframes((np.stack(channels, axis=1) * 32767).astype("<i2").tobytes())
     return out.getvalue()
 
 
-def encoded(samples: Samples, container: str, codec: str, rate: int = SAMPLE_RATE) -> bytes:
-    """A file of another format; what it holds is close to `samples`."""
+def encoded(samples: np.ndarray, container: str, codec: str, rate: int = SAMPLE_RATE) -> bytes:
+    """A file of another format; what it holds is close to `samples`, of one channel or two."""
     out = io.BytesIO()
+    channels = np.atleast_2d(samples)
+    layout = "mono" if len(channels) == 1 else "stereo"
     with av.open(out, "w", format=container) as file:
-        stream: Any = file.add_stream(codec, rate=rate, layout="mono")
+        stream: Any = file.add_stream(codec, rate=rate, layout=layout)
         frame = av.AudioFrame.from_ndarray(
-            (samples * 32767).astype(np.int16).reshape(1, -1), format="s16", layout="mono"
+            np.ascontiguousarray((channels * 32767).astype(np.int16)), format="s16p", layout=layout
         )
         frame.rate = SAMPLE_RATE
         frame.pts = 0

@@ -13,7 +13,7 @@ from faster_whisper.audio import decode_audio
 
 from motet.errors import FaultError
 from motet_speech.decoding import BLOCK, SAMPLE_RATE, Decoding
-from tests.unit.speech.sounds import encoded, join, noise, silence, tone, video, wav
+from tests.unit.speech.sounds import babble, encoded, join, noise, silence, tone, video, wav
 
 SOUND = tone(3)
 
@@ -56,8 +56,80 @@ def test_every_format_gives_the_sound(data: bytes) -> None:
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 44_100])
 def test_samples_equal_those_of_faster_whisper(rate: int) -> None:
-    data = wav(noise(30), rate)
+    data = wav(noise(30), rate=rate)
     assert np.array_equal(decoded(data)[1], decode_audio(io.BytesIO(data)))
+
+
+def loudness(samples: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(samples[SAMPLE_RATE:-SAMPLE_RATE]))))
+
+
+@pytest.mark.parametrize(
+    "right",
+    [-1.0, -0.7, 0.0, 0.4, 1.0],
+    ids=["inverted", "inverted in part", "silent", "quiet", "equal"],
+)
+@pytest.mark.parametrize("swapped", [False, True])
+def test_no_channel_takes_the_sound_from_the_other(right: float, swapped: bool) -> None:
+    sound = babble(4)
+    channels = (right * sound, sound) if swapped else (sound, right * sound)
+    samples = decoded(wav(*channels))[1]
+    assert loudness(samples) > 0.4 * loudness(sound)
+    # It is the sound itself, upright or inverted.
+    assert abs(np.corrcoef(samples, sound)[0, 1]) > 0.99
+
+
+def test_inverted_channels_of_a_compressed_file_are_heard() -> None:
+    sound = babble(4)
+    data = encoded(np.stack([sound, -sound]), "ogg", "libopus", 48_000)
+    assert loudness(decoded(data)[1]) > 0.4 * loudness(sound)
+
+
+def test_both_of_two_channels_that_say_different_things_are_heard() -> None:
+    samples = decoded(wav(tone(4, 440), tone(4, 1000)))[1]
+    spectrum = np.abs(np.fft.rfft(samples[SAMPLE_RATE : 2 * SAMPLE_RATE]))
+    assert sorted(np.argsort(spectrum)[-2:]) == [440, 1000]
+
+
+def test_channels_that_take_turns_are_both_heard() -> None:
+    first, second = tone(4, 440), tone(4, 1000)
+    data = wav(join(first, silence(4)), join(silence(4), second))
+    samples = decoded(data)[1]
+    assert loudness(samples[: 4 * SAMPLE_RATE]) > 0.4 * loudness(first)
+    assert loudness(samples[4 * SAMPLE_RATE :]) > 0.4 * loudness(second)
+
+
+def test_two_channels_without_trouble_are_averaged_as_elsewhere() -> None:
+    data = wav(noise(10), 0.5 * noise(10) + tone(10) / 2)
+    difference = decoded(data)[1] - decode_audio(io.BytesIO(data))
+    assert np.abs(difference).max() <= 2 / 32768
+
+
+def test_more_than_two_channels_are_heard() -> None:
+    sound = babble(3)
+    quiet = silence(3)
+    samples = decoded(wav(quiet, quiet, sound, quiet, quiet, quiet))[1]
+    assert abs(np.corrcoef(samples, sound)[0, 1]) > 0.99
+
+
+def boxes(data: bytes) -> dict[bytes, bytes]:
+    found: dict[bytes, bytes] = {}
+    while data:
+        size = int.from_bytes(data[:4], "big")
+        found[data[4:8]], data = data[:size], data[size:]
+    return found
+
+
+def test_mp4_without_its_index_says_what_is_missing() -> None:
+    parts = boxes(encoded(SOUND, "ipod", "aac"))
+    whole = b"".join(parts.values())
+    assert decoded(whole)[0].duration_s == pytest.approx(3, abs=0.1)
+    cut = whole[: whole.index(parts[b"moov"])]
+    for data in (cut, cut[: len(cut) // 2], parts[b"ftyp"] + parts[b"mdat"][:5000]):
+        kind, message = fault_of(data)
+        assert kind == "corrupt_audio"
+        assert "without its index" in message
+        assert "cut off" in message
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ def test_no_key_is_needed_elsewhere_and_none_is_sent() -> None:
 
 def test_a_voice_elsewhere() -> None:
     asked: list[httpx.Request] = []
-    voice = RemoteVoice("tts-1", answering(wav(tone(1.5), 24_000), asked))
+    voice = RemoteVoice("tts-1", answering(wav(tone(1.5), rate=24_000), asked))
     (spoken,) = voice.say("Hello.", Saying(voice="nova", speed=1.5))
     assert spoken.rate == 16_000
     assert len(spoken.samples) == pytest.approx(16_000, rel=0.01)

@@ -77,6 +77,29 @@ def outcome_of(request: CalculateRequest) -> str:
         ("sum(1, 2, 3)", "6"),
         ("sum([1, 2, 3])", "6"),
         ("mean([1, 2], 3)", "2"),
+        ("CHF 3'480.25 * 4", "13921"),
+        ("\u20ac 7.300,00 / 2", "3650"),
+        ("8200 SEK * 12", "98400"),
+        ("2,5 * 4", "10"),
+        ("max(2,5)", "5"),
+        ("round(456.789,2)", "456.79"),
+        ("6\u202f400 / 8", "800"),
+        ("2_500 + 1", "2501"),
+        ("7\u00b2 + 2\u207b\u00b9", "49.5"),
+        ("\u221a81 + 1", "10"),
+        ("6 x 7", "42"),
+        ("5 \u2219 4 \u2215 2", "10"),
+        ("9 \u00d7 9 =", "81"),
+        ("avg(1, 2)", "1.5"),
+        ("median(9, 1, 5)", "5"),
+        ("median(4, 1, 2, 3)", "2.5"),
+        ("count(4, 4, 4)", "3"),
+        ("pow(2, 10)", "1024"),
+        ("mod(17, 5)", "2"),
+        ("log10(1000)", "3"),
+        ("log2(1/8)", "-3"),
+        ("log(81, 3)", "4"),
+        ("exp(0) + ln(1)", "1"),
     ],
 )
 def test_exact_values(expression: str, value: str) -> None:
@@ -113,6 +136,55 @@ def test_numbers_given_as_numbers_are_read_as_text() -> None:
     request = CalculateRequest.model_validate({"expression": 5, "variables": {"a": 0.1, "b": 2}})
     assert request.expression == "5"
     assert request.variables == {"a": "0.1", "b": "2"}
+
+
+def test_constants_are_as_exact_as_what_is_shown() -> None:
+    assert run("pi * 2^2").value == "12.56637061435917295385057353"
+    assert run("\u03c0 * 4").value == run("pi * 2^2").value
+    assert run("ln(e ** 2)").value == "2"
+    assert run("exp(1)").value == run("e").value == "2.718281828459045235360287471"
+    assert run("pi", pi="3").value == "3"
+
+
+def test_a_letter_between_values_is_a_sign_unless_it_is_a_variable() -> None:
+    assert run("2 x y", y="4").value == "8"
+    assert "operator" in fault_of("2 x y", x="3", y="4").message
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "2023-11-05",
+        "05.11.2023",
+        "11/05/2023",
+        "2023-11-05 - 2022-11-05",
+        "(2023-11-05)",
+        "2023-11-05T08:30",
+        "2023-04",
+        "5/11/2023 + 1",
+        "5 November 2023 - 5 October 2023",
+    ],
+)
+def test_dates_are_no_calculations(expression: str) -> None:
+    assert "with the tool `dates`" in fault_of(expression).message
+
+
+@pytest.mark.parametrize(
+    "expression, value",
+    [("2023-11", "2012"), ("2023 - 11 - 5", "2007"), ("12/4/3", "1"), ("2023-1105-1", "917"),
+     ("1250-98-1", "1151"), ("31/2", "15.5")],
+)  # fmt: skip
+def test_what_only_looks_like_a_date_is_computed(expression: str, value: str) -> None:
+    assert run(expression).value == value
+
+
+def test_a_language_is_that_of_variables_and_words() -> None:
+    request = CalculateRequest(
+        expression="a + 2 Millionen", variables={"a": "1.250"}, language="de"
+    )
+    assert calculate(request).value == "2001250"
+    with pytest.raises(FaultError, match="BCP 47"):
+        calculate(CalculateRequest(expression="a", variables={"a": "1"}, language="xx"))
 
 
 # Decisions.
@@ -172,13 +244,18 @@ def test_currencies_are_not_mixed() -> None:
         ("x = 3", 2, "'=' has no meaning"),
         ("(1 + 2", 0, "never closed with `)`"),
         ("1 + 2)", 5, "`)` is not expected"),
-        ("1,2345", 1, "comma"),
+        ("1,2,3", 1, "comma"),
+        ("1 250 * 2", 2, "operator such as * is missing before `250`"),
+        ("log(100)", 0, "write ln(x), log10(x) or log(x, 2)"),
+        ("ln(0)", 0, "above zero"),
+        ("median()", 0, "takes 1 or more arguments"),
+        ("\u20ac", 1, "number is missing behind the currency"),
         ("sqrt", 0, "needs its arguments"),
         ("sqrt()", 0, "takes 1 argument, not 0"),
         ("round(1, 2, 3)", 0, "takes 1 to 2 arguments, not 3"),
         ("sum()", 0, "takes 1 or more arguments, not 0"),
         ("round(1, 0.5)", 0, "whole number of decimals"),
-        ("avg(1, 2)", 0, "not a function"),
+        ("variance(1, 2)", 0, "not a function"),
         ("1 + revenu", 4, "Did you mean `revenue`?"),
         ("10 / (5 - 5)", 3, "division by zero"),
         ("sqrt(0 - 4)", 0, "negative number"),
@@ -194,7 +271,7 @@ def test_a_mistake_is_named_with_its_position(expression: str, position: int, wo
     assert fault.detail["position"] == position
 
 
-@pytest.mark.parametrize("value", ["", "about 5", "3,2", "9" * 201, "1e1001"])
+@pytest.mark.parametrize("value", ["", "about 5", "3,2,1", "9" * 201, "1e1001"])
 def test_a_variable_that_is_no_number_is_named(value: str) -> None:
     fault = fault_of("revenue", revenue=value)
     assert "`revenue`" in fault.message

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from motet_tool_executor.locale_data import LanguageError
 from motet_tool_executor.numerals import (
     MAX_DIGITS,
     Numeral,
@@ -48,6 +49,23 @@ from motet_tool_executor.numerals import (
         ("(1,234)", "-1234"),
         ("($1,234.50)", "-1234.5"),
         ("  7 ", "7"),
+        ("3,2", "3.2"),
+        ("1,2345", "1.2345"),
+        ("0,250", "0.25"),
+        ("\u20ac 7.300,00", "7300"),
+        ("1.250,5", "1250.5"),
+        ("2.450.000", "2450000"),
+        ("CHF 3'480.25", "3480.25"),
+        ("3\u2019480", "3480"),
+        ("2 750,40", "2750.4"),
+        ("8200 SEK", "8200"),
+        ("NOK 61", "61"),
+        ("US$ 15", "15"),
+        ("\u20b945,60,000", "4560000"),
+        ("\u20ba7", "7"),
+        ("1_000", "1000"),
+        ("\u00a32.5m", "2500000"),
+        ("7 trillion", "7000000000000"),
     ],
 )
 def test_what_is_read(text: str, value: str) -> None:
@@ -61,16 +79,48 @@ def test_percent_and_currency_are_remembered() -> None:
 
 
 @pytest.mark.parametrize(
+    "language, text, value, currency",
+    [
+        ("de", "1.250", "1250", None),
+        ("de", "1,250", "1.25", None),
+        ("de", "1,250.50", "1250.5", None),
+        ("de", "1,2 Mio. \u20ac", "1200000", "EUR"),
+        ("de-CH", "1.250", "1.25", None),
+        ("sv", "4 800 kr", "4800", "SEK"),
+        ("nb", "4 800 kr", "4800", "NOK"),
+        ("es", "2,5 millones", "2500000", None),
+        ("de", "12 Prozent", "0.12", None),
+        ("ja", "3\u4e07", "30000", None),
+    ],
+)
+def test_a_language_says_what_has_two_readings(
+    language: str, text: str, value: str, currency: str | None
+) -> None:
+    numeral = parse_numeral(text, language)
+    assert (numeral.value, numeral.currency) == (Fraction(value), currency)
+
+
+def test_a_language_that_there_is_not_is_named() -> None:
+    with pytest.raises(LanguageError, match="'xx' is no language"):
+        parse_numeral("1.250", "xx")
+
+
+@pytest.mark.parametrize(
     "text, why",
     [
         ("", "empty"),
         ("   ", "empty"),
         ("about 5", "not a number"),
         ("1.2.3", "not a number"),
-        ("3,2", "comma"),
-        ("1.250,50", "comma"),
-        ("12,34", "comma"),
-        ("1,2345", "comma"),
+        ("1,250,50", "separators"),
+        ("1.250.50", "separators"),
+        ("1 250 5", "not a number"),
+        ("1'2", "not a number"),
+        ("2024-01-31", "`dates`"),
+        ("31.01.2024", "`dates`"),
+        ("5 XYZ", "ISO code"),
+        ("12 Euro", "ISO code"),
+        ("kr 5", "ISO code"),
         ("3m", "milli or million"),
         ("(5", "parenthesis"),
         ("5)", "parenthesis"),
@@ -80,7 +130,7 @@ def test_percent_and_currency_are_remembered() -> None:
         ("nan", "not a number"),
         ("inf", "not a number"),
         ("0x10", "not a number"),
-        ("1_000", "not a number"),
+        ("1_00", "not a number"),
         ("\u0663", "not a number"),
         ("1e1001", "1,000 digits"),
         ("1e-1001", "1,000 digits"),

@@ -190,10 +190,15 @@ def test_settings_choose_the_tools() -> None:
         return [each.name for each in tools_of(ToolExecutorSettings(**values), lambda: [roll])]
 
     own = [each.name for each in own_tools()]
-    assert own == ["calculate", "convert", "dates", "table_lookup"]
+    assert own == ["calculate", "convert", "dates", "table_lookup", "table_aggregate"]
     assert names() == [*own, "roll"]
     assert names(plugins=False) == own
-    assert names(disabled="convert, roll") == ["calculate", "dates", "table_lookup"]
+    assert names(disabled="convert, roll") == [
+        "calculate",
+        "dates",
+        "table_lookup",
+        "table_aggregate",
+    ]
     with pytest.raises(SetupError, match="Did you mean `convert`"):
         names(disabled="convrt")
 

@@ -14,7 +14,7 @@ from motet_tool_executor import ToolRegistry
 from motet_tool_executor.app import agent, tool_executor
 from motet_tool_executor.catalog import own_tools
 
-SKILLS = ["calculate", "convert", "dates", "table_lookup"]
+SKILLS = ["calculate", "convert", "dates", "table_lookup", "table_aggregate"]
 TOOLS = {each.name: each for each in own_tools(lambda: datetime(2026, 12, 1, tzinfo=UTC))}
 
 
@@ -43,6 +43,7 @@ def test_a_card_is_short_and_names_every_input_that_matters(name: str) -> None:
         ("dates", [{"date": "2025-08-01"}, {"days": 30}]),
         ("table_lookup", [{"table": {"columns": ["Revenue"], "rows": [["980"]]}},
                           {"table": {"columns": ["Product"], "rows": [["Lamp"]]}}]),
+        ("table_aggregate", [{"value": "1590", "rows": 2}, {"value": "2", "rows": 2}]),
     ],
 )  # fmt: skip
 def test_the_examples_of_a_card_work(name: str, results: list[dict[str, Any]]) -> None:

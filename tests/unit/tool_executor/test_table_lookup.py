@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import time
+import unicodedata
 from contextlib import suppress
 from typing import Any
 
@@ -72,6 +73,90 @@ def test_columns_may_be_repeated_and_reordered() -> None:
 def test_escaped_bars_stay_in_their_cell() -> None:
     assert read_table("| a | b |\n|-|-|\n| x \\| y | `z` |").rows == (("x | y", "z"),)
     assert read_table("a | b\n- | -\n1 | 2\n").rows == (("1", "2"),)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name() -> None:
+    text = "\ufeffTown,Size\r\nUlm,120\r\n"
+    assert read_table(text).columns == ("Town", "Size")
+    assert read_table("\ufeff| Town |\n|---|\n| Ulm |").columns == ("Town",)
+    given = {"columns": ["\ufeffTown", "Size"], "rows": [["Ulm", "120"]]}
+    assert look(given, where={"Town": "Ulm"}).rows == (("Ulm", "120"),)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_unicode_composes_characters_in_several_ways(form: Any) -> None:
+    other = "NFD" if form == "NFC" else "NFC"
+    text = unicodedata.normalize(form, "Straße,Größe\nZürich,5\nÅrhus,7\n")
+    where = {unicodedata.normalize(other, "Straße"): unicodedata.normalize(other, "zürich")}
+    assert look(text, where=where).rows[0][1] == "5"
+
+
+@pytest.mark.parametrize(
+    "cells, value, found",
+    [
+        (["3,480", "34.8"], "3480", "3,480"),
+        (["3480", "34.8"], "3,480", "3480"),
+        (["18.5", "18.05"], "18.50", "18.5"),
+        (["18.50", "185"], "18.5", "18.50"),
+        (["$3,480.00", "80"], "3480", "$3,480.00"),
+        (["3.480,50", "2,5"], "2.5", "2,5"),
+        (["3.480,50", "1.200"], "1200", "1.200"),
+        (["2.5 million", "3 million"], "2500000", "2.5 million"),
+        (["3.480", "3480"], "3480", "3480"),
+        (["7", "007"], "007", "007"),
+        (["-5", "5"], "\u22125", "-5"),
+    ],
+)
+def test_numbers_are_equal_however_they_are_written(
+    cells: list[str], value: str, found: str
+) -> None:
+    table = {"columns": ["n"], "rows": [[cell] for cell in cells]}
+    assert look(table, where={"n": value}).rows == ((found,),)
+
+
+@pytest.mark.parametrize(
+    "cell, value",
+    [("007", "7"), ("3.48", "348"), ("$5", "€5"), ("12%", "12"), ("1E3", "1000"), ("3,480", "3.48"),
+     ("2024-01", "2023")],
+)  # fmt: skip
+def test_what_only_looks_equal_is_not(cell: str, value: str) -> None:
+    assert fault_of({"columns": ["n"], "rows": [[cell]]}, where={"n": value}).type == "not_found"
+
+
+def test_a_point_with_two_readings_is_told_or_decided_by_the_language() -> None:
+    table = {"columns": ["n", "of"], "rows": [["3.480", "a"], ["920", "b"]]}
+    found = table_lookup(TableLookupRequest(table=table, where={"n": "3480"}))
+    assert found.table.rows == (("3.480", "a"),)
+    assert "`3.480` in the column `n` was taken for `3480`" in found.warnings[0]
+    for language, value in (("de", "3480"), ("en", "3.48")):
+        request = TableLookupRequest(table=table, where={"n": value}, language=language)
+        found = table_lookup(request)
+        assert (found.table.rows, found.warnings) == ((("3.480", "a"),), ())
+    assert "BCP 47" in fault_of(table, where={"n": "3480"}, language="xx").message
+
+
+@pytest.mark.parametrize(
+    "text, columns, row",
+    [
+        ('"Size, outer, mm";Part\n12;Bolt\n', ("Size, outer, mm", "Part"), ("12", "Bolt")),
+        ("Size, outer, mm;Part\n12;Bolt\n", ("Size, outer, mm", "Part"), ("12", "Bolt")),
+        ("Part\tSize, mm; outer\nBolt\t12,5\n", ("Part", "Size, mm; outer"), ("Bolt", "12,5")),
+        ("Part,Note\nBolt,a; b\n", ("Part", "Note"), ("Bolt", "a; b")),
+        ("sep=;\nPart;a,b\nBolt;1,2\n", ("Part", "a,b"), ("Bolt", "1,2")),
+        ('Part,Note\nBolt,"first\nsecond"\n', ("Part", "Note"), ("Bolt", "first\nsecond")),
+        (
+            'Part,Note\r\nBolt,"first\r\n\r\nthird"\r\n',
+            ("Part", "Note"),
+            ("Bolt", "first\n\nthird"),
+        ),
+        ('Part,Note\nBolt,"say ""hi"", twice"\n', ("Part", "Note"), ("Bolt", 'say "hi", twice')),
+    ],
+)
+def test_delimiters_and_line_breaks_within_cells(
+    text: str, columns: tuple[str, ...], row: tuple[str, ...]
+) -> None:
+    table = read_table(text)
+    assert (table.columns, table.rows) == (columns, (row,))
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,14 @@ class MeshChat(BaseChatModel):
         if tools and not self.native:
             return await next_message(self.model, messages, tools, max_tokens=self.max_tokens)
         asked = self.model.act(messages, tools, max_tokens=self.max_tokens, heard=self.heard)
-        return cast("AIMessage", await asked)
+        said = cast("AIMessage", await asked)
+        if refusal := said.additional_kwargs.get("refusal"):
+            raise FaultError.of(
+                FaultType.MODEL_FAILED,
+                f"The model refused: {refusal} Word the goal otherwise, or take another model "
+                "(MOTET_MODEL).",
+            )
+        return said
 
     def _generate(
         self,

@@ -21,7 +21,11 @@ _FORM = (
 
 
 async def next_message(
-    model: Model, messages: Sequence[BaseMessage], tools: Sequence[dict[str, Any]], *, max_tokens: int
+    model: Model,
+    messages: Sequence[BaseMessage],
+    tools: Sequence[dict[str, Any]],
+    *,
+    max_tokens: int,
 ) -> AIMessage:
     """The model's next message, with the tools that it calls.
 

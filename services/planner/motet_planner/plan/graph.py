@@ -97,9 +97,7 @@ async def carry_out(goal: str, context: str, run: Run, graph: Graph) -> Answer:
     start = PlanState(
         goal=goal, context=context, revision=0, steps=[], outcomes={}, passages={}, reason=None
     )
-    state = await graph.ainvoke(
-        None if begun else start, config, context=run, durability="sync"
-    )
+    state = await graph.ainvoke(None if begun else start, config, context=run, durability="sync")
     if "answer" not in state:
         raise FaultError.of(FaultType.INTERNAL, "The plan ended without an answer.")
     return Answer.model_validate(state["answer"])

@@ -157,7 +157,9 @@ async def conclude(state: PlanState, runtime: Runtime[Run]) -> Change:
     if draft is None:  # pragma: no cover - the graph leads here by `answer` only
         raise FaultError.of(FaultType.INTERNAL, "There is no draft of the answer.")
     results = results_of(state)
-    known = " ".join([state["goal"], state.get("context", ""), *(each["answer"] for each in results.values())])
+    known = " ".join(
+        [state["goal"], state.get("context", ""), *(each["answer"] for each in results.values())]
+    )
     quotes: dict[str, list[str]] = {}
     for mark, words in draft["quotes"]:
         quotes.setdefault(mark, []).append(words)

@@ -10,6 +10,7 @@ so a server that caches prefixes reads the passages once. That is where a small 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 from motet.errors import FaultError
@@ -17,7 +18,8 @@ from motet.messages import FaultType
 from motet.text.numbers import quantities
 from motet_planner.arguments import check_input, described, query_field, search_input
 from motet_planner.catalogue import Skill
-from motet_planner.plan.steps import step_id
+from motet_planner.plan.doubts import Doubt, doubt_of
+from motet_planner.plan.steps import as_steps
 from motet_planner.plan.view import shown_evidence, shown_results
 from motet_planner.run import Run
 from motet_planner.state import Draft, PlanState, StepData
@@ -66,31 +68,19 @@ class Small:
     """See `PlanProfile`."""
 
     async def plan(self, state: PlanState, run: Run, revision: int) -> list[StepData]:
-        """A search for the goal first; then what the model decides when it has seen passages."""
+        """A search for the goal first, then what the last answer called for."""
         catalogue = run.catalogue
-        evidence = catalogue.evidence
-        if revision == 1 and evidence is not None:
-            return [_step(evidence, state["goal"], revision)]
-        skills = [name for name, each in catalogue.items() if query_field(each) is None]
-        choices = [_STATED, *([_MISSING] if evidence is not None else []), *skills]
-        if len(choices) == 1:
+        if (draft := state.get("draft")) is not None:
+            return as_steps(
+                draft.get("next", ()), catalogue, revision=revision, earlier=state["steps"]
+            )
+        if (evidence := catalogue.evidence) is not None:
+            first = {"skill": evidence.name, "what": state["goal"]}
+        elif catalogue:
+            first = await self._next(state, run, "", list(catalogue))
+        else:
             return []
-        schema = {
-            "type": "object",
-            "properties": {"how": {"type": "string", "enum": choices}},
-            "required": ["how"],
-            "additionalProperties": False,
-        }
-        how = (await self._asked("decide", schema, state, run, _DECIDE_TOKENS))["how"]
-        if how == _STATED:
-            return []
-        if how != _MISSING:
-            return [_step(catalogue[how], state["goal"], revision)]
-        query = (await self._asked("look", _LOOK, state, run, _QUERY_TOKENS))["query"]
-        asked = {step["what"].casefold() for step in state["steps"]}
-        if evidence is None or query.casefold() in asked:
-            return []
-        return [_step(evidence, query, revision)]
+        return as_steps([first], catalogue, revision=revision)
 
     async def input_of(
         self, step: StepData, skill: Skill, state: PlanState, run: Run
@@ -108,22 +98,54 @@ class Small:
         return request
 
     def unfinished(self, state: PlanState, run: Run) -> str | None:
-        """Passages that nobody has looked at, as long as there may be another plan."""
-        if state["revision"] > run.settings.max_revisions:
-            return None
-        latest = [step for step in state["steps"] if step["revision"] == state["revision"]]
-        searched = any(
-            "answer" not in state["outcomes"].get(step["id"], {}) for step in latest
-        )
-        return "passages were found" if searched else None
+        """Nothing: whether something is missing shows in the answer."""
+        del state, run
 
     async def answer(self, state: PlanState, run: Run) -> Draft:
-        """The model's answer, in plain text."""
-        messages = self._messages("reply", state, run, form=run.form)
+        """The model's answer in plain text, and the next step where the evidence does not hold it."""
         run.call.check()
         limit = run.settings.answer_tokens * (_REPORT if run.report else 1)
-        text = await run.model.text(messages, max_tokens=limit, heard=run.call.stream)
-        return Draft(text=text.strip(), answered=True, quotes=[], open=[])
+        text = await run.model.text(
+            self._messages("reply", state, run, form=run.form),
+            max_tokens=limit,
+            heard=run.call.stream,
+        )
+        draft = Draft(text=text.strip(), answered=True, quotes=[], open=[])
+        doubt = doubt_of(draft["text"], state)
+        if doubt is None:
+            return draft
+        choices = self._choices(state, run, doubt)
+        step = await self._next(state, run, draft["text"], choices)
+        if step["skill"] == _MISSING:
+            draft["answered"] = False
+            if state["revision"] > run.settings.max_revisions or run.catalogue.evidence is None:
+                return draft
+            query = (await self._asked("look", _LOOK, state, run, _QUERY_TOKENS))["query"]
+            step = {"skill": run.catalogue.evidence.name, "what": query}
+        if step["skill"] != _STATED and not _is_done(step, state):
+            draft["open"] = [step["what"]]
+            draft["next"] = [step]
+        return draft
+
+    def _choices(self, state: PlanState, run: Run, doubt: Doubt) -> list[str]:
+        """What may come of an answer: a figure that is nowhere cannot be stated."""
+        skills = [name for name, each in run.catalogue.items() if query_field(each) is None]
+        used = {step["skill"] for step in state["steps"]}
+        unused = [name for name in skills if name not in used]
+        stated = [] if doubt == "figure" and unused else [_STATED]
+        return [*stated, _MISSING, *unused]
+
+    async def _next(
+        self, state: PlanState, run: Run, draft: str, choices: list[str]
+    ) -> dict[str, str]:
+        schema = {
+            "type": "object",
+            "properties": {"how": {"type": "string", "enum": choices}},
+            "required": ["how"],
+            "additionalProperties": False,
+        }
+        reply = await self._asked("decide", schema, state, run, _DECIDE_TOKENS, draft=draft)
+        return {"skill": reply["how"], "what": state["goal"]}
 
     async def _computation(self, state: PlanState, run: Run) -> dict[str, Any]:
         """An expression over figures that stand in the passages, the results or the goal.
@@ -191,6 +213,6 @@ class Small:
         return [*shared, ("user", "\n\n".join(part for part in parts if part))]
 
 
-def _step(skill: Skill, what: str, revision: int) -> StepData:
-    id_ = step_id(revision, 1)
-    return StepData(id=id_, skill=skill.name, what=what, needs=[], revision=revision)
+def _is_done(step: Mapping[str, str], state: PlanState) -> bool:
+    asked = {(each["skill"], each["what"].casefold()) for each in state["steps"]}
+    return (step["skill"], step["what"].casefold()) in asked
