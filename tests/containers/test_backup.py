@@ -63,7 +63,7 @@ def test_streams_stores_and_keys(compose: list[str], images: Any, tmp_path: Path
         out, back = block("--entrypoint tar backup -c").splitlines()
         carried_out(up, out, tmp_path)
         subprocess.run(["tar", "-xf", "monday.tar"], cwd=tmp_path, check=True)
-        assert len(json.loads((tmp_path / "monday" / MANIFEST).read_text())["streams"]) == 13
+        assert len(json.loads((tmp_path / "monday" / MANIFEST).read_text())["streams"]) == 14
         carried_out(up, block("stop retriever-embedded", "cp retriever-embedded"), tmp_path)
         (keys,) = re.findall(r"`(docker compose run .*? keys -c .*?)`", PAGE)
         carried_out(up, keys, tmp_path)

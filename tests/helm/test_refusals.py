@@ -56,7 +56,7 @@ def test_the_schema_names_the_value(
         ({"nats": {"tls": {"enabled": True}}}, "needs nats.tls.existingSecret"),
         (
             {"nats": {"persistence": {"size": "5Gi"}}},
-            "too little for 13 streams of up to 1024 MiB: make it at least 15Gi",
+            "too little for 14 streams of up to 1024 MiB: make it at least 16Gi",
         ),
         (
             {

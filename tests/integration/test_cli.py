@@ -167,6 +167,31 @@ def test_what_a_task_cannot_have_is_refused_before_anything_is_sent(
     assert motet("result", "refused").returncode == 1
 
 
+def test_the_page_on_files_and_conversations_says_what_works(
+    motet: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "ask-about-files.md"
+    text = page.read_text("utf-8")
+    (form,) = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "lease.json").write_text(form)
+    (tmp_path / "contract.pdf").write_bytes(b"%PDF-1.7")
+    (tmp_path / "prices.csv").write_text("item,price\n")
+    monkeypatch.chdir(tmp_path)
+    commands = "".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL)).splitlines()
+    assert len(commands) == 5
+    tasks: list[dict[str, object]] = []
+    for command in commands:
+        _, *words = shlex.split(command)
+        done = motet(*words, "--follow", "--json")
+        assert done.returncode == 0, done.stderr
+        named = json.loads(done.stdout.splitlines()[0])["task"]
+        tasks.append(motet.json("result", named)["task"])
+    assert [len(each["inputs"]) for each in tasks] == [2, 0, 0, 1, 1]  # type: ignore[arg-type]
+    assert [each["session"] for each in tasks] == [None, "sites", "sites", None, None]
+    assert tasks[3]["answer_schema"] == json.loads(form)
+    assert (tasks[4]["language"], tasks[4]["length"]) == ("de", "short")
+
+
 def test_the_page_on_deep_tasks_submits_one(motet: CommandLine) -> None:
     page = Path(__file__).parents[2] / "docs" / "explanation" / "deep-tasks.md"
     (block,) = re.findall(r"```sh\n(.*?)```", page.read_text("utf-8"), re.DOTALL)

@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 
+from motet.agent import Agent, Call
 from motet.bus import Bucket
 from motet.errors import FaultError
-from motet.messages import Answer, FaultType, Principal
+from motet.messages import Answer, FaultType, Principal, Task
 from motet.testing import TestMesh
 from motet_planner.sessions import Sessions, Turn
 
@@ -53,3 +54,27 @@ async def test_a_session_is_gone_some_time_after_its_last_turn(mesh: TestMesh) -
     assert await sessions(mesh, "t2", bo).turns("talk") == []
     await sessions(mesh, "t2", bo).add("talk", turn("t2"))
     assert [each.task for each in await sessions(mesh, "t3", bo).turns("talk")] == ["t2"]
+
+
+async def test_what_the_planner_may_on_the_bus_is_enough_for_sessions(mesh: TestMesh) -> None:
+    agent = Agent("planner", "Remembers what was asked")
+
+    @agent.task
+    async def run(task: Task, call: Call) -> Answer:
+        kept = Sessions(
+            call.bucket("sessions"), principal=call.principal, task=call.task, max_age_s=60
+        )
+        earlier = await kept.turns(task.session or "none")
+        answer = Answer(text=" ".join([*(each.goal for each in earlier), task.goal]))
+        await kept.add(task.session or "none", Turn.of(call.task, task.goal, answer))
+        return answer
+
+    await mesh.join(agent)
+    for goal, said in (("One.", "One."), ("Two.", "One. Two."), ("Three.", "One. Two. Three.")):
+        record = await (await mesh.motet.submit(Task(goal=goal, session="talk"))).result(20)
+        assert record.answer is not None, record.fault
+        assert record.answer.text == said
+    other = Task(goal="Four.", session="talk", access=("staff",))
+    refused = await (await mesh.motet.submit(other)).result(20)
+    assert refused.fault is not None
+    assert refused.fault.type == FaultType.NOT_FOUND

@@ -21,7 +21,7 @@ from motet.errors import SetupError
 from motet.messages import Fault, FaultType
 from motet.models.cache import ResponseCache, request_key
 from motet.models.capability import Capability, capability_of
-from motet.models.choice import NO_MODEL, choices
+from motet.models.choice import LOCAL, NO_MODEL, choices
 from motet.models.endpoint import Endpoint, Heard, Reply, Request
 from motet.models.faults import ModelFaultError
 from motet.models.structured import InvalidOutputError, OutputForm
@@ -119,7 +119,8 @@ class ChatModel:
         settings = self._settings or load_settings()
         if settings.model_sees is not None:
             return settings.model_sees
-        return bool(self._endpoints) and all(each.sees for each in self._endpoints)
+        known = [each.sees and each.choice.provider != LOCAL for each in self._endpoints]
+        return bool(known) and all(known)
 
     @property
     def priced(self) -> bool:

@@ -267,8 +267,8 @@ def test_the_numbers_are_the_codes() -> None:
     settings = Settings()
     assert f"`MOTET_METRICS_TENANTS` ({settings.metrics_tenants})" in PAGE
     topology = Topology(settings)
-    assert len(topology.streams()) == 13
-    assert "thirteen streams" in PAGE
+    assert len(topology.streams()) == 14
+    assert "fourteen streams" in PAGE
     assert len((*SUBMISSIONS, "cancel", "resume")) == 5
     assert "five of which are its own" in PAGE
 
