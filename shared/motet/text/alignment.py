@@ -8,14 +8,14 @@ to them: a sentence may go on to say other things.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations, pairwise
 
 from motet.text.items import Item, items_of, same
 from motet.text.sentences import sentences
 
-__all__ = ["Alignment", "Stretch", "align", "stretches"]
+__all__ = ["Alignment", "Stretch", "align", "nearest", "stretches"]
 
 _NEAREST = 6
 """Stretches of the evidence that a statement is laid beside; they have most of its items."""
@@ -34,6 +34,25 @@ class Stretch:
     text: str
     items: list[Item]
     is_row: bool = False
+
+    @cached_property
+    def keys(self) -> frozenset[str]:
+        """The stems of its words."""
+        return frozenset(item.key for item in self.items if item.quantity is None)
+
+    @cached_property
+    def figures(self) -> list[Item]:
+        """Its quantities."""
+        return [item for item in self.items if item.quantity is not None]
+
+    def shares(self, stated: Sequence[Item]) -> int:
+        """How many items of a statement it has, as far as stems tell."""
+        return sum(
+            item.key in self.keys
+            if item.quantity is None
+            else any(same(item, other) for other in self.figures)
+            for item in stated
+        )
 
 
 @dataclass(frozen=True)
@@ -57,6 +76,13 @@ class Alignment:
     def left(self) -> list[Item]:
         """Items of the statement that the stretch has not."""
         return [item for place, item in enumerate(self.stated) if place not in self.pairs]
+
+    def is_little(self, known: Sequence[Item]) -> bool:
+        """Whether the stretch has less than half of it, and nothing but what was known."""
+        content = [place for place, item in enumerate(self.stated) if item.content]
+        found = [place for place in content if place in self.pairs]
+        is_new = any(not _is_known(self.stated[place], known) for place in found)
+        return 2 * len(found) < len(content) and not is_new
 
     def turned(self) -> tuple[Item, Item] | None:
         """Two items of content that stand the other way round about a third."""
@@ -89,6 +115,19 @@ class Alignment:
         if self.is_row and len(figures) == 1 and len(self.pairs) > 1:
             return 1
         return sum(item.content for item in self.stated) // _LONG
+
+    def is_enclosed(self, item: Item) -> bool:
+        """Whether items on both sides of one of the statement's agree."""
+        place = self.stated.index(item)
+        return place - 1 in self.pairs and place + 1 in self.pairs
+
+    def is_by_figure(self, item: Item) -> bool:
+        """Whether an item of the statement stands beside a figure that agrees."""
+        place = self.stated.index(item)
+        return any(
+            beside in self.pairs and self.stated[beside].quantity is not None
+            for beside in (place - 1, place + 1, place + 2)
+        )
 
     def rivals(self, known: Sequence[Item]) -> list[tuple[Item, Item]]:
         """Items of the statement that are left over, each with what stands there instead."""
@@ -153,7 +192,7 @@ class Alignment:
         touched = {self.given[place].clause for place in self.taken}
         first, last = min(self.taken), max(self.taken)
         within = range(first, last + 1)
-        if len(touched) > 1 and self._figures:
+        if len(touched) > 1 and self.has_figure:
             # A figure of one clause with the name of another one: all that they say counts.
             within = range(len(self.given))
         found = {at for at in within if self.given[at].clause in touched}
@@ -171,7 +210,7 @@ class Alignment:
         return found | self._fragments(touched)
 
     @property
-    def _figures(self) -> bool:
+    def has_figure(self) -> bool:
         """Whether a figure of the statement is in the stretch."""
         return any(self.stated[place].quantity is not None for place in self.pairs)
 
@@ -192,7 +231,7 @@ class Alignment:
                 found |= set(places)
             has_figure = any(self.given[at].quantity is not None for at in places)
             (counted if has_figure else named).update(places)
-        return found | named | counted if self._figures and named and counted else found
+        return found | named | counted if self.has_figure and named and counted else found
 
 
 def align(stated: Sequence[Item], stretch: Stretch) -> Alignment:
@@ -212,22 +251,23 @@ def align(stated: Sequence[Item], stretch: Stretch) -> Alignment:
     return Alignment(stated, given, pairs, stretch.is_row, ordered)
 
 
-def stretches(stated: Sequence[Item], evidence: str, language: str | None) -> list[Stretch]:
-    """The stretches of evidence that have most of a statement's items, best first.
-
-    A single sentence comes before two that have no more of it.
-    """
+def stretches(evidence: str, language: str | None) -> list[Stretch]:
+    """The sentences and rows of evidence, then the pairs of sentences that follow each other."""
     single = list(_single(evidence, language))
     double = [
         _joined(first, second)
         for first, second in pairwise(single)
         if not first.is_row and not second.is_row
     ]
+    return [*single, *double]
 
-    def has(stretch: Stretch) -> int:
-        return sum(any(same(item, other) for other in stretch.items) for item in stated)
 
-    ranked = [(has(stretch), stretch) for stretch in (*single, *double)]
+def nearest(stated: Sequence[Item], among: Sequence[Stretch]) -> list[Stretch]:
+    """The stretches that have most of a statement's items, best first; none that has nothing.
+
+    Of those that have as much, single sentences come first.
+    """
+    ranked = [(stretch.shares(stated), stretch) for stretch in among]
     ranked.sort(key=lambda each: -each[0])
     return [stretch for count, stretch in ranked[:_NEAREST] if count]
 
@@ -263,10 +303,7 @@ def _row_items(head: Sequence[str], cells: Sequence[str], language: str | None) 
 
 def _joined(first: Stretch, second: Stretch) -> Stretch:
     clause = first.items[-1].clause + 1 if first.items else 0
-    moved = [
-        Item(item.text, item.key, item.clause + clause, item.closed, item.label, item.quantity)
-        for item in second.items
-    ]
+    moved = [replace(item, clause=item.clause + clause) for item in second.items]
     return Stretch(f"{first.text} {second.text}", [*first.items, *moved])
 
 

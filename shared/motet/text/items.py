@@ -1,27 +1,26 @@
 """Items: what a sentence is made of when it is compared with another one.
 
-An item is a quantity, or a word that is not there for grammar alone. Which words those are is data
-(`grammar_words.json`, from Snowball's lists); in languages that it has not, every word counts.
+An item is a quantity, or a word that is not there for grammar alone (`motet.text.grammar`); in
+languages of which those are not known, every word counts.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
-from importlib.resources import files
 
 import regex
 
 from motet.text.folding import fold
+from motet.text.grammar import function_words, grammar_words
 from motet.text.languages import base_language
 from motet.text.numbers import quantities
 from motet.text.quantity import Quantity
 from motet.text.words import stem, tokens
 
-__all__ = ["Item", "agree", "function_words", "is_rounded", "items_of", "same"]
+__all__ = ["Item", "agree", "is_rounded", "items_of", "same"]
 
 _BREAK = regex.compile(r"(?!\.)\p{Terminal_Punctuation}|[()\[\]|/…]|\s\p{Pd}\s|—")
 _DASH = regex.compile(r"\s?\p{Pd}\s?")
@@ -40,6 +39,8 @@ class Item:
     """The number of the clause that it stands in, from 0."""
     closed: bool = False
     """Whether the word is of those that every text has: it may negate, limit or compare."""
+    limits: bool = False
+    """Whether it negates or limits; of every closed word where a language's are not known."""
     label: bool = False
     """Whether it stands in the head of a table's column."""
     quantity: Quantity | None = None
@@ -50,13 +51,6 @@ class Item:
     def content(self) -> bool:
         """Whether it says something by itself."""
         return not self.closed
-
-
-@cache
-def _grammar_words(language: str | None) -> frozenset[str]:
-    text = files("motet.text").joinpath("grammar_words.json").read_text(encoding="utf-8")
-    known = {"nb": "no", "nn": "no"}.get(language or "", language or "")
-    return frozenset(json.loads(text)["words"].get(known, "").split())
 
 
 @cache
@@ -72,23 +66,14 @@ def _joining_words(language: str | None) -> frozenset[str]:
     return frozenset(fold(word) for word in regex.findall(r"\p{L}+", pattern))
 
 
-@cache
-def function_words(language: str | None) -> frozenset[str]:
-    """Words that every text has; a large list, since one too many raises but a doubt."""
-    import stopwordsiso
-
-    known = {"nb": "no", "nn": "no"}.get(language or "", language or "")
-    return frozenset(fold(word) for word in stopwordsiso.stopwords(known))
-
-
 def items_of(
     text: str, language: str | None, *, first_clause: int = 0, label: bool = False
 ) -> list[Item]:
     """The items of a sentence, in order."""
     language = base_language(language)
     found = quantities(text, language)
-    ignored, common = _grammar_words(language), function_words(language)
-    joining = _joining_words(language)
+    ignored, common = grammar_words("grammar", language), function_words(language)
+    joining, limiting = _joining_words(language), grammar_words("limiting", language)
     items: list[Item] = []
     clause, last = first_clause, 0
     for start, end, quantity in _spans(text, found):
@@ -99,11 +84,20 @@ def items_of(
         if quantity is not None:
             spans = bool(items and items[-1].quantity and _DASH.fullmatch(between))
             items.append(
-                Item(quantity.literal, quantity.canonical, clause, False, label, quantity, spans)
+                Item(
+                    quantity.literal,
+                    quantity.canonical,
+                    clause,
+                    label=label,
+                    quantity=quantity,
+                    spans=spans,
+                )
             )
         elif word not in ignored and word not in joining:
             key = stem(text[start:end], language)
-            items.append(Item(text[start:end], key, clause, word in common, label))
+            closed = word in limiting or word in common
+            limits = word in limiting if limiting else closed
+            items.append(Item(text[start:end], key, clause, closed, limits, label))
     return items
 
 
@@ -147,17 +141,25 @@ def agree(stated: Quantity, given: Quantity) -> bool:
 
 
 def is_rounded(stated: Quantity, given: Sequence[Quantity]) -> bool:
-    """Whether a quantity is one of the given ones, rounded to its own last digit."""
+    """Whether a quantity is one of the given ones, rounded to its last written digit.
+
+    `12.5` is rounded from 12.48, `3.5 million` from 3,512,440; `1990` is 1990.
+    """
     if stated.kind in ("date", "time", "version", "ordinal"):
         return False
-    digits = stated.value.normalize().as_tuple()
-    if len(digits.digits) < 2 or not isinstance(digits.exponent, int):
+    value = stated.value
+    written = sum(character.isdecimal() for character in stated.literal)
+    if not 0 < written <= value.adjusted():
+        scale = value.as_tuple().exponent
+    else:
+        scale = value.normalize().as_tuple().exponent
+    if not isinstance(scale, int) or value.adjusted() == scale:
         return False
-    half = Decimal(5).scaleb(digits.exponent - 1)
+    half = Decimal(5).scaleb(scale - 1)
     return any(
         other.kind not in ("date", "time", "version")
         and (not stated.units or not other.units or stated.units & other.units)
-        and abs(other.value - stated.value) <= half
+        and abs(other.value - value) <= half
         for other in given
     )
 
