@@ -22,6 +22,8 @@ __all__ = ["FasterWhisper", "decoding_options"]
 LOOP = 2.4
 """Compression ratio above which Whisper takes a text for a loop of its own (Radford et al. 2022,
 section 4.5)."""
+GUESSED = -1.0
+"""Mean log probability below which it holds a text for failed (the same section)."""
 LAST_RESORT = 1.0
 """The highest temperature of decoding, which Whisper takes when all others seemed to fail."""
 
@@ -146,7 +148,7 @@ def _again(
     text = " ".join(each.text for each in heard)
     probability = heard[0].average_log_probability if heard else None
     shorter = segment.compression_ratio > LOOP and len(text) < len(segment.text)
-    surer = probability is not None and probability > segment.avg_logprob
+    surer = probability is not None and probability > min(GUESSED, segment.avg_logprob)
     if not text or not (shorter or surer):
         return None
     start, end = max(segment.start, 0.0), max(segment.end, segment.start, 0.0)
