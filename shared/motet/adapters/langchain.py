@@ -188,8 +188,8 @@ class _OnLoop(AsyncCallbackHandler):
         await self._asked(run_id, _asked(serialized, prompts, known))
 
     async def _asked(self, run_id: UUID, asked: dict[str, Any]) -> None:
-        # What refuses is kept by the run, and raised by `_AtOnce`: LangChain has made the coroutines
-        # of all handlers by now, and would leave the next one's without anybody who awaits it.
+        # The run keeps a refusal, and `_AtOnce` raises it: LangChain has made the coroutines of all
+        # handlers by now, and would leave the next one's without anybody who awaits it.
         with suppress(FaultError, Suspended):
             if self._here:
                 await self._run.requests.ask(run_id, **asked)
