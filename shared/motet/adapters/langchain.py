@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -34,6 +35,7 @@ from motet.adapters.skills import SkillTool, Told, skill_tools
 from motet.agent import Agent
 from motet.call import Call
 from motet.client import Motet
+from motet.errors import FaultError, Suspended
 from motet.messages import FaultType
 from motet.models.pricing import TokenCounts
 
@@ -85,7 +87,7 @@ def from_langchain(
         result = await runnable.ainvoke(
             input_of(runnable, asked),
             {
-                "callbacks": [_AtOnce(run), _OnLoop(run)],
+                "callbacks": [_OnLoop(run), _AtOnce(run)],
                 "configurable": {"thread_id": thread},
             },
         )
@@ -186,10 +188,13 @@ class _OnLoop(AsyncCallbackHandler):
         await self._asked(run_id, _asked(serialized, prompts, known))
 
     async def _asked(self, run_id: UUID, asked: dict[str, Any]) -> None:
-        if self._here:
-            await self._run.requests.ask(run_id, **asked)
-        elif not self._run.requests.asks(run_id):
-            self._run.requests.ask_now(run_id, **asked)
+        # The run keeps a refusal, and `_AtOnce` raises it: LangChain has made the coroutines of all
+        # handlers by now, and would leave the next one's without anybody who awaits it.
+        with suppress(FaultError, Suspended):
+            if self._here:
+                await self._run.requests.ask(run_id, **asked)
+            elif not self._run.requests.asks(run_id):
+                self._run.requests.ask_now(run_id, **asked)
 
     async def on_llm_new_token(self, token: Any, **kwargs: Any) -> None:
         """A model that streams has written a piece."""
@@ -244,7 +249,7 @@ class _OnLoop(AsyncCallbackHandler):
 
 
 class _AtOnce(BaseCallbackHandler):
-    """Refuses what is asked synchronously, which an asynchronous handler cannot."""
+    """Refuses requests: after `_OnLoop`, or alone where one is made synchronously."""
 
     run_inline = True
     raise_error = True
@@ -270,10 +275,11 @@ class _AtOnce(BaseCallbackHandler):
         self._asked(run_id, _asked(serialized, prompts, known))
 
     def _asked(self, run_id: UUID, asked: dict[str, Any]) -> None:
-        if on_a_loop():
-            self._run.requests.afford(asked["provider"], asked["model"], asked["reads"])
-        else:
+        self._run.check()
+        if not on_a_loop():
             self._run.requests.ask_now(run_id, **asked)
+        elif not self._run.requests.asks(run_id):
+            self._run.requests.afford(asked["provider"], asked["model"], asked["reads"])
 
     def on_tool_start(self, *args: Any, **kwargs: Any) -> None:
         """A tool begins."""

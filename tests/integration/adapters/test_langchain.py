@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import typing
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, NotRequired
 
@@ -80,6 +82,13 @@ class ScriptedChat(BaseChatModel):
 
     async def _agenerate(self, messages: Any, *args: Any, **kwargs: Any) -> ChatResult:
         return self._generate(messages)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_unawaited() -> Iterator[None]:
+    """Has Python say so within the test that left it."""
+    yield
+    gc.collect()
 
 
 def tool_of(thermometer: Tool) -> StructuredTool:
