@@ -44,19 +44,11 @@ class Mixer:
         powers = np.square(channels, dtype=np.float64).mean(axis=1)
         kept = exp(-channels.shape[1] / (SAMPLE_RATE * REMEMBERED_S))
         before = np.zeros_like(powers) if self._powers is None else self._powers
-<<<<<<< HEAD
-        self._powers = powers = kept * before + (1 - kept) * powers
-        mean_power = float(np.square(mean, dtype=np.float64).mean())
-        self._mean_power = kept * self._mean_power + (1 - kept) * mean_power
-        loudest = int(np.argmax(powers))
-        if self._mean_power < CANCELLED * powers[loudest]:
-=======
         remembered = kept * before + (1 - kept) * powers
         self._powers = remembered
         mean_power = float(np.square(mean, dtype=np.float64).mean())
         self._mean_power = kept * self._mean_power + (1 - kept) * mean_power
         loudest = int(np.argmax(remembered))
         if self._mean_power < CANCELLED * float(remembered[loudest]):
->>>>>>> tools
             return cast("Samples", channels[loudest])
         return cast("Samples", mean)

@@ -141,17 +141,25 @@ def agree(stated: Quantity, given: Quantity) -> bool:
 
 
 def is_rounded(stated: Quantity, given: Sequence[Quantity]) -> bool:
-    """Whether a quantity is one of the given ones, rounded to its own last digit."""
+    """Whether a quantity is one of the given ones, rounded to its last written digit.
+
+    `12.5` is rounded from 12.48, `3.5 million` from 3,512,440; `1990` is 1990.
+    """
     if stated.kind in ("date", "time", "version", "ordinal"):
         return False
-    digits = stated.value.normalize().as_tuple()
-    if len(digits.digits) < 2 or not isinstance(digits.exponent, int):
+    value = stated.value
+    written = sum(character.isdecimal() for character in stated.literal)
+    if not 0 < written <= value.adjusted():
+        scale = value.as_tuple().exponent
+    else:
+        scale = value.normalize().as_tuple().exponent
+    if not isinstance(scale, int) or value.adjusted() == scale:
         return False
-    half = Decimal(5).scaleb(digits.exponent - 1)
+    half = Decimal(5).scaleb(scale - 1)
     return any(
         other.kind not in ("date", "time", "version")
         and (not stated.units or not other.units or stated.units & other.units)
-        and abs(other.value - stated.value) <= half
+        and abs(other.value - value) <= half
         for other in given
     )
 

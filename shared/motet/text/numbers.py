@@ -20,6 +20,7 @@ import regex
 
 from motet.text.cldr import LocaleData, locale_data
 from motet.text.folding import fold
+from motet.text.grammar import grammar_words
 from motet.text.languages import language_of
 from motet.text.moments import dates_and_times
 from motet.text.numerals import MAX_DIGITS, NUMERAL, ascii_digits, readings
@@ -246,6 +247,9 @@ def _after(text: str, end: int, data: LocaleData, *, money: bool) -> _After | No
     scale_end, scale = _scale(text, end, data)
     unit_end, units = _name(text, end, data.units.get, data.units.longest)
     glued = _is_letter(text[end : end + 1])
+    if units and not glued and fold(text[end:unit_end].strip()) in _grammar(data.language):
+        # `480 in 2023` are no inches.
+        unit_end, units = end, ()
     if scale is not None and (not units or unit_end <= scale_end):
         # `300K` is three hundred thousand, and `300 K` a temperature.
         is_main = glued and text[end:scale_end] in data.main_scales
@@ -374,6 +378,10 @@ def _spelled_at(text: str, ahead: list[Token], data: LocaleData) -> tuple[int, Q
             return count, None
         return count, quantity
     return 0, None
+
+
+def _grammar(language: str) -> frozenset[str]:
+    return grammar_words("grammar", language)
 
 
 @lru_cache(maxsize=64)

@@ -131,14 +131,16 @@ def missing_quantity(
 def missing_name(
     statement: str, evidence: Evidence, *, known: str = "", language: str | None = None
 ) -> str | None:
-    """The name of a statement of which evidence has no word, in a sentence; else None."""
+    """The name of a statement whose first word evidence has not, in a sentence; else None."""
     language = base_language(language) or evidence.language
     # The name of a month stands in a date.
     dates = " ".join(each.literal for each in quantities(statement, language))
     have = evidence.forms | _all_forms(known, language)
     for name in names(statement, language):
-        forms = _all_forms(name, language)
-        if name not in dates and forms and forms.isdisjoint(have):
+        # What follows may be written otherwise: `Ltd`, `Limited`.
+        first = next(iter(tokens(name)), None)
+        is_there = first is None or not _all_forms(first.text, language).isdisjoint(have)
+        if name not in dates and not is_there:
             return f"The evidence does not name {name!r}."
     return None
 
@@ -157,7 +159,8 @@ def _support(statement: str, evidence: Evidence, known: str, language: str | Non
         found = _judged(align(stated, stretch), free)
         if found.degree is Degree.FULL:
             return found
-        best = best or found
+        if best is None or (found.otherwise and not best.otherwise):
+            best = found
     return best or Support(Degree.UNCLEAR, "No sentence of the evidence has any of it.")
 
 

@@ -144,6 +144,18 @@ def test_a_computed_number_may_be_known() -> None:
     assert support_of("It is 12 more.", "There were 40, then 52.", known="12").degree > Degree.WRONG
 
 
+@pytest.mark.parametrize(
+    "statement, evidence",
+    [
+        ("The hall opened in 1990.", "The hall opened in 1989."),
+        ("The hall has 900 seats.", "The hall has 905 seats."),
+        ("The hall has 12.5 rows.", "The hall has 12.6 rows."),
+    ],
+)
+def test_a_number_near_by_is_no_rounded_one(statement: str, evidence: str) -> None:
+    assert support_of(statement, evidence).degree is Degree.WRONG
+
+
 def test_a_rounded_number_is_not_wrong_and_not_plain() -> None:
     support = support_of("The city has 3.5 million people.", "The city has 3,512,440 people.")
     assert support.degree is Degree.UNCLEAR
