@@ -13,7 +13,7 @@ import pytest
 
 from motet.bus.approvals import check_reply
 from motet.errors import FaultError
-from motet.json_schema import problems
+from motet.json_schema import form_problem, problems
 from motet.messages import Question, Reply, SkillCard
 from motet.models.structured import InvalidOutputError, OutputForm
 from motet_planner.arguments import check_input
@@ -116,3 +116,57 @@ def test_what_the_schema_itself_has_is_looked_up() -> None:
     (problem,) = problems(schema, {"c": 1})
     assert problem.place == ("c",)
     assert "'string'" in problem.message
+
+
+def _bomb(levels: int) -> dict[str, Any]:
+    """A small schema that asks for 2 to the power of `levels` checks of one value."""
+    parts: dict[str, Any] = {
+        f"p{level}": {"allOf": [{"$ref": f"#/$defs/p{level + 1}"}] * 2} for level in range(levels)
+    }
+    parts[f"p{levels}"] = {"type": "object"}
+    return {"type": "object", "$ref": "#/$defs/p0", "$defs": parts}
+
+
+DIALECT = "http://json-schema.org/draft-07/schema#"
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "schema",
+    [
+        _bomb(40),
+        {"$schema": DIALECT, **_bomb(40)},
+        {"type": "object", "properties": {"x": {"$schema": DIALECT, **_bomb(40)}}, **_bomb(40)},
+    ],
+)
+def test_a_schema_that_would_be_checked_for_ever_is_a_problem(schema: dict[str, Any]) -> None:
+    assert [each.message for each in problems(schema, {"x": {}})] == [
+        "its schema takes too long to check"
+    ]
+    assert "too long" in (form_problem(schema) or "")
+
+
+@pytest.mark.timeout(20)
+def test_a_value_that_would_be_checked_for_ever_is_a_problem() -> None:
+    twice = {"type": "object", "properties": {"x": {"allOf": [{"$ref": "#"}, {"$ref": "#"}]}}}
+    value: dict[str, Any] = {}
+    for _ in range(40):
+        value = {"x": value}
+    assert form_problem(twice) is None
+    assert [each.message for each in problems(twice, value)] == [
+        "its schema takes too long to check"
+    ]
+
+
+def test_a_large_table_is_checked() -> None:
+    row = {"type": "object", "properties": {"name": {"type": "string", "minLength": 1}}}
+    table = {"type": "object", "properties": {"rows": {"type": "array", "items": row}}}
+    rows = [{"name": f"n{number}"} for number in range(10_000)]
+    assert list(problems(table, {"rows": rows})) == []
+    assert len(list(problems(table, {"rows": [*rows, {"name": ""}]}))) == 1
+
+
+def test_a_property_may_be_called_like_a_dialect() -> None:
+    schema = {"type": "object", "properties": {"$schema": {"type": "string"}}}
+    assert list(problems(schema, {"$schema": "x"})) == []
+    assert len(list(problems(schema, {"$schema": 1}))) == 1

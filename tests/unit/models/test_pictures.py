@@ -103,7 +103,7 @@ async def test_what_is_recorded_has_no_pictures() -> None:
     from motet.models.endpoint import Request
     from motet.models.observation import content_of
 
-    messages = convert_to_messages(question(RED))  # type: ignore[arg-type]
+    messages = convert_to_messages(question(RED))
     assert RED not in content_of(messages)
     assert "What colour" in json.dumps(content_of(messages))
     without = convert_to_messages(question(RED)[:1])
