@@ -150,7 +150,7 @@ async def test_tools_are_skills_and_the_answer_has_citations(world: World, mesh:
     assert record.usage.model_calls == len(model.asked) == 2
     assert record.usage.tokens > 0
     told = [text for role, text in model.asked[1].messages if role == "tool"]
-    assert [text.partition("\n")[0] for text in told] == [
+    assert [text.splitlines()[1] for text in told] == [
         f"[{MARK}] The tower",
         '{"v": 1, "sky": "clear over Lund"}',
     ]

@@ -44,7 +44,8 @@ class _Use:
     """A cited passage, and what was said with it."""
 
     passage: PassageData
-    statements: list[str] = field(default_factory=list)
+    statements: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Each with the marks that it has: several passages may hold it together."""
 
 
 def cite(
@@ -72,17 +73,17 @@ def cite(
         statement = _statement(before) or statement
         last = found.end()
         numbers = ""
-        for mark in dict.fromkeys(re.findall(_MARK, found[1])):
-            if mark in passages:
-                use = uses.setdefault(mark, _Use(passages[mark]))
-                use.statements.append(statement)
-                numbers += f"[{list(uses).index(mark) + 1}]"
+        marks = dict.fromkeys(mark for mark in re.findall(_MARK, found[1]) if mark in passages)
+        for mark in marks:
+            use = uses.setdefault(mark, _Use(passages[mark]))
+            use.statements[statement] = tuple(marks)
+            numbers += f"[{list(uses).index(mark) + 1}]"
         parts += [before, f" {numbers}" if numbers else ""]
     parts.append(text[last:])
     if not uses:
         return _attributed("".join(parts).strip(), passages, quotes or {}, known)
     citations = (
-        _citation(number, use, (quotes or {}).get(mark, ()), known)
+        _citation(number, use, (quotes or {}).get(mark, ()), passages, known)
         for number, (mark, use) in enumerate(uses.items(), 1)
     )
     return Cited("".join(parts).strip(), tuple(citations))
@@ -112,11 +113,11 @@ def _attributed(
         if mark is None:
             continue
         use = uses.setdefault(mark, _Use(passages[mark]))
-        use.statements.append(statement)
+        use.statements[statement] = (mark,)
         pieces.append(_with_number(text[last:at] + statement, list(uses).index(mark) + 1))
         last = at + len(statement)
     citations = (
-        _citation(number, use, quotes.get(mark, ()), known)
+        _citation(number, use, quotes.get(mark, ()), passages, known)
         for number, (mark, use) in enumerate(uses.items(), 1)
     )
     return Cited("".join(pieces) + text[last:], tuple(citations))
@@ -157,11 +158,20 @@ def _words(passage: PassageData) -> str:
     return f"{heading_of(passage)}\n{passage['text']}"
 
 
-def _citation(number: int, use: _Use, quotes: Sequence[str], known: str) -> Citation:
+def _citation(
+    number: int,
+    use: _Use,
+    quotes: Sequence[str],
+    passages: Mapping[str, PassageData],
+    known: str,
+) -> Citation:
     passage, said = use.passage, " ".join(use.statements)
     literal = [found for quote in quotes if (found := _literal(quote, passage["text"]))]
-    whole = _words(passage)
-    degrees = [support_of(each, whole, known=known).degree for each in use.statements if each]
+    degrees = [
+        support_of(each, "\n\n".join(_words(passages[mark]) for mark in marks), known=known).degree
+        for each, marks in use.statements.items()
+        if each
+    ]
     supported: bool | None = None
     if Degree.WRONG in degrees or len(literal) < len(quotes):
         supported = False

@@ -172,11 +172,11 @@ def _ranked(locale: Any) -> tuple[str, ...]:
     longer than a sign: `$` alone means US dollars.
     """
     from babel import Locale
-    from babel.core import get_global
+    from babel.core import get_global, parse_locale
     from babel.numbers import get_territory_currencies
 
     likely = get_global("likely_subtags").get(locale.language, locale.language)
-    territory = Locale.parse(likely).territory
+    territory = parse_locale(likely)[1]
     home = get_territory_currencies(territory) if territory else []
     symbols = Locale("en").currency_symbols
 

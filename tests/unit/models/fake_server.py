@@ -43,12 +43,18 @@ def failure(status: int, message: str) -> Answer:
 def events(body: dict[str, Any]) -> bytes:
     """A completion as OpenAI's API streams it: a chunk a word, and one with the usage."""
     (choice,) = body["choices"]
-    words = re.findall(r"\s*\S+", choice["message"]["content"])
+    deltas: list[dict[str, Any]] = [
+        {"role": "assistant", "content": word}
+        for word in re.findall(r"\s*\S+", choice["message"]["content"])
+    ]
+    deltas += [
+        {"role": "assistant", "tool_calls": [{"index": place, **call}]}
+        for place, call in enumerate(choice["message"].get("tool_calls", ()))
+    ]
     same = {**body, "object": "chat.completion.chunk", "choices": [], "usage": None}
     chunks: list[dict[str, Any]] = []
-    for number, word in enumerate(words, 1):
-        finish = choice["finish_reason"] if number == len(words) else None
-        delta = {"role": "assistant", "content": word}
+    for number, delta in enumerate(deltas, 1):
+        finish = choice["finish_reason"] if number == len(deltas) else None
         chunks.append({**same, "choices": [{"index": 0, "finish_reason": finish, "delta": delta}]})
     if "usage" in body:
         chunks.append({**same, "usage": body["usage"]})

@@ -76,3 +76,14 @@ def test_no_word_is_ever_changed(text: str) -> None:
     words = "".join(text.split())
     kept = "".join(cite(text, {}).text.split())
     assert all(letter in words for letter in kept)
+
+
+def test_passages_that_are_cited_together_hold_a_statement_together() -> None:
+    first = passage("The bridge was built by Ana Roth.", id="a")
+    second = passage("Ana Roth was born in Lund.", id="b")
+    cited = cite(
+        "Ana Roth was born in Lund. The bridge was built by Ana Roth [1][2].",
+        {"1": first, "2": second},
+    )
+
+    assert [each.supported for each in cited.citations] == [True, True]
