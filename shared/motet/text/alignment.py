@@ -126,7 +126,7 @@ class Alignment:
         place = self.stated.index(item)
         return any(
             beside in self.pairs and self.stated[beside].quantity is not None
-            for beside in (place - 1, place + 1, place + 2)
+            for beside in (place - 1, place + 1)
         )
 
     def rivals(self, known: Sequence[Item]) -> list[tuple[Item, Item]]:

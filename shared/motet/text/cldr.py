@@ -175,8 +175,9 @@ def _ranked(locale: Any) -> tuple[str, ...]:
     from babel.core import get_global
     from babel.numbers import get_territory_currencies
 
-    likely = get_global("likely_subtags").get(locale.language, locale.language)
-    territory = Locale.parse(likely).territory
+    # As in `sv_Latn_SE`.
+    likely: str = get_global("likely_subtags").get(locale.language, "")
+    territory = likely.rpartition("_")[2]
     home = get_territory_currencies(territory) if territory else []
     symbols = Locale("en").currency_symbols
 
