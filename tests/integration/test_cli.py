@@ -193,7 +193,7 @@ def test_the_page_on_files_and_conversations_says_what_works(
 
 
 def test_the_page_on_deep_tasks_submits_one(motet: CommandLine) -> None:
-    page = Path(__file__).parents[2] / "docs" / "explanation" / "deep-tasks.md"
+    page = Path(__file__).parents[2] / "docs" / "explanation" / "strategies.md"
     (block,) = re.findall(r"```sh\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
     _, *words = shlex.split(block)
     (task,) = motet(*words).stdout.split()

@@ -65,13 +65,16 @@ def answering_claims(request: EvaluateRequest) -> list[str] | ScoreNotApplicable
     if not claims and yes_or_no is not False and words(request.answer):
         return [request.answer.strip()]
     language = language_of_all(request.question, request.answer)
-    asked = Words(request.question, language).content_set
-    return [
-        claim.text
-        for claim in claims
-        if not Words(claim.text, language).content_set <= asked
-        or (yes_or_no and not claim.text.endswith(_QUESTION_MARKS))
-    ][:_MOST_SENTENCES]
+    asked = Words(request.question, language)
+
+    def answers(claim: str) -> bool:
+        said = Words(claim, language)
+        if not said.content_set <= asked.content_set:
+            return True
+        repeats = claim.endswith(_QUESTION_MARKS) or said.stems == asked.stems
+        return bool(yes_or_no) and not repeats
+
+    return [claim.text for claim in claims if answers(claim.text)][:_MOST_SENTENCES]
 
 
 def _without_content(request: EvaluateRequest) -> Score:
@@ -89,5 +92,7 @@ def _without_content(request: EvaluateRequest) -> Score:
 
 def _asks_yes_or_no(question: str) -> bool | None:
     """Whether a question has no word that asks for more; None where its words are not known."""
+    if not question.rstrip().endswith(_QUESTION_MARKS):
+        return False
     asking = grammar_words("asking", likely_language(question))
     return asking.isdisjoint(map(fold, words(question))) if asking else None

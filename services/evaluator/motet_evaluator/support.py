@@ -126,9 +126,9 @@ class Body:
         """A claim, taken apart in the language of the evidence."""
         return Words(claim, self.language)
 
-    def missing_quantity(self, claim: str, known: str = "") -> str | None:
+    def missing_quantity(self, claim: str) -> str | None:
         """The number or unit of a claim that the evidence has not, in a sentence."""
-        return support.missing_quantity(claim, self.evidence, known=known)
+        return support.missing_quantity(claim, self.evidence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +161,9 @@ def support_of(claim: str, body: Body, known: Iterable[str] = ()) -> Support:
         return Support(0.0, "There is no evidence.")
     nearest = body.nearest(words)
     score = _weights().probability(_features(words, body, nearest))
+    # A question may name what it asks about; its numbers are no evidence.
+    if (missing := body.missing_quantity(claim)) is not None:
+        return Support(min(score * 0.2, _CONTRADICTED), missing)
     found = support.support_of(claim, body.evidence, known="\n".join(known))
     if found.degree is support.Degree.WRONG:
         return Support(min(score * 0.2, _CONTRADICTED), found.reason)

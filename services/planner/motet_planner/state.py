@@ -72,6 +72,8 @@ def _merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
 class PlanState(TypedDict):
     """The state of the graph."""
 
+    v: Literal[2]
+    """Version of this type. What began under another is not gone on with."""
     goal: str
     context: NotRequired[str]
     """What the task brings along, for the model to read: the conversation, inputs, transcripts."""

@@ -13,6 +13,7 @@ from functools import cached_property
 from itertools import combinations, pairwise
 
 from motet.text.items import Item, items_of, same
+from motet.text.quantity import Quantity
 from motet.text.sentences import sentences
 
 __all__ = ["Alignment", "Stretch", "align", "nearest", "stretches"]
@@ -126,7 +127,7 @@ class Alignment:
         place = self.stated.index(item)
         return any(
             beside in self.pairs and self.stated[beside].quantity is not None
-            for beside in (place - 1, place + 1, place + 2)
+            for beside in (place - 1, place + 1)
         )
 
     def rivals(self, known: Sequence[Item]) -> list[tuple[Item, Item]]:
@@ -135,11 +136,22 @@ class Alignment:
         for place, item in enumerate(self.stated):
             if place in self.pairs:
                 continue
-            for other in self._instead_of(place):
+            for other in (*self._instead_of(place), *self._of_its_kind(item)):
                 if other not in self.taken and not _is_known(self.given[other], known):
                     found.append((item, self.given[other]))
                     break
         return found
+
+    def _of_its_kind(self, item: Item) -> Iterator[int]:
+        """Places in the stretch of other figures, or other names, than the statement's."""
+        for other, given in enumerate(self.given):
+            if given.label:
+                continue
+            if item.quantity is not None and given.quantity is not None:
+                if _comparable(item.quantity, given.quantity):
+                    yield other
+            elif item.named and given.named:
+                yield other
 
     def _instead_of(self, place: int) -> Iterator[int]:
         """Places in the stretch where an item would stand that it has not."""
@@ -305,6 +317,14 @@ def _joined(first: Stretch, second: Stretch) -> Stretch:
     clause = first.items[-1].clause + 1 if first.items else 0
     moved = [replace(item, clause=item.clause + clause) for item in second.items]
     return Stretch(f"{first.text} {second.text}", [*first.items, *moved])
+
+
+def _comparable(first: Quantity, second: Quantity) -> bool:
+    """Whether two quantities may be said of the same thing: both dates or years, or of one unit."""
+    moments = ("date", "plain")
+    if "date" in (first.kind, second.kind):
+        return first.kind in moments and second.kind in moments
+    return first.kind == second.kind and bool(first.units & second.units or not first.units)
 
 
 def _is_known(item: Item, known: Sequence[Item]) -> bool:

@@ -172,11 +172,12 @@ def _ranked(locale: Any) -> tuple[str, ...]:
     longer than a sign: `$` alone means US dollars.
     """
     from babel import Locale
-    from babel.core import get_global, parse_locale
+    from babel.core import get_global
     from babel.numbers import get_territory_currencies
 
-    likely = get_global("likely_subtags").get(locale.language, locale.language)
-    territory = parse_locale(likely)[1]
+    # As in `sv_Latn_SE`.
+    likely: str = get_global("likely_subtags").get(locale.language, "")
+    territory = likely.rpartition("_")[2]
     home = get_territory_currencies(territory) if territory else []
     symbols = Locale("en").currency_symbols
 

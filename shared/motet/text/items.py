@@ -16,6 +16,7 @@ import regex
 from motet.text.folding import fold
 from motet.text.grammar import function_words, grammar_words
 from motet.text.languages import base_language
+from motet.text.names import capitalises_nouns
 from motet.text.numbers import quantities
 from motet.text.quantity import Quantity
 from motet.text.words import stem, tokens
@@ -44,6 +45,8 @@ class Item:
     label: bool = False
     """Whether it stands in the head of a table's column."""
     quantity: Quantity | None = None
+    named: bool = False
+    """Whether it is written as a name, where a language does not write every noun so."""
     spans: bool = False
     """Whether only a dash stands between it and the quantity before: `12-15`."""
 
@@ -97,7 +100,8 @@ def items_of(
             key = stem(text[start:end], language)
             closed = word in limiting or word in common
             limits = word in limiting if limiting else closed
-            items.append(Item(text[start:end], key, clause, closed, limits, label))
+            named = text[start].isupper() and not closed and not capitalises_nouns(language)
+            items.append(Item(text[start:end], key, clause, closed, limits, label, named=named))
     return items
 
 

@@ -16,7 +16,7 @@ from motet.text.languages import base_language, language_of
 from motet.text.sentences import sentences
 from motet.text.words import Token, fold, stop_words, tokens
 
-__all__ = ["names"]
+__all__ = ["capitalises_nouns", "names"]
 
 _UPPER = regex.compile(r"\p{Lu}")
 _LETTER = regex.compile(r"\p{L}")
@@ -66,7 +66,7 @@ def _runs(
     sentence: str, all_tokens: list[Token], marked: list[bool], language: str | None
 ) -> list[str]:
     """Names of marked words that follow each other, joined by `of` and its like in between."""
-    links = frozenset[str]() if _capitalises_nouns(language) else _links(language)
+    links = frozenset[str]() if capitalises_nouns(language) else _links(language)
     keep = list(marked)
     for index in range(1, len(all_tokens) - 1):
         sides = (index - 1, index + 1)
@@ -84,7 +84,7 @@ def _runs(
     several = [
         run
         for run in runs
-        if len(run) > 1 or not _capitalises_nouns(language) or _is_certain(run[0].text)
+        if len(run) > 1 or not capitalises_nouns(language) or _is_certain(run[0].text)
     ]
     return [sentence[run[0].start : run[-1].end] for run in several]
 
@@ -123,7 +123,7 @@ def _capitalised_inside(text: str, language: str | None) -> frozenset[str]:
 
 
 @cache
-def _capitalises_nouns(language: str | None) -> bool:
+def capitalises_nouns(language: str | None) -> bool:
     """Whether a language writes every noun with a capital; CLDR's names of units show it."""
     from babel import Locale, UnknownLocaleError
 

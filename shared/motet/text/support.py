@@ -178,7 +178,8 @@ def _judged(alignment: Alignment, known: Sequence[Item]) -> Support:
     if alignment.is_little(known):
         return Support(Degree.UNCLEAR, "The evidence has little of it.")
     if unsaid := alignment.unsaid(known):
-        limits = len(alignment.left) == 1 and unsaid[0].limits
+        left = alignment.left
+        limits = all(item.closed for item in left) and any(item.limits for item in left)
         reason = f"Not in the same sentence: {_listed(unsaid)}."
         return Support(Degree.UNCLEAR, reason, otherwise=limits)
     if added := alignment.added(known):
@@ -199,7 +200,8 @@ def _excludes(item: Item, rival: Item, alignment: Alignment) -> bool:
         limits = item.limits or rival.limits
         return limits or alignment.is_enclosed(item) or alignment.is_by_figure(item)
     opposite = item.key.endswith(rival.key) or rival.key.endswith(item.key)
-    return opposite or alignment.has_figure
+    # What stands at the figure itself is mostly a verb: `lasts 6 months`, `is 6 months`.
+    return opposite or (alignment.has_figure and not alignment.is_by_figure(item))
 
 
 def _mixes(added: Sequence[Item], alignment: Alignment) -> bool:

@@ -263,9 +263,9 @@ async def test_yes_or_no_answers_what_asks_for_it(question: str, answer: str) ->
     assert value(await answer_relevance(asked, WordEmbedder())) > 0.9
 
 
-async def test_a_question_repeated_is_no_yes() -> None:
-    question = "Is the tower open in winter?"
-    asked = EvaluateRequest(question=question, answer=question)
+@pytest.mark.parametrize("answer", ["Is the tower open in winter?", "is the tower open in winter"])
+async def test_a_question_repeated_is_no_yes(answer: str) -> None:
+    asked = EvaluateRequest(question="Is the tower open in winter?", answer=answer)
     assert value(await answer_relevance(asked, WordEmbedder())) == 0.0
 
 

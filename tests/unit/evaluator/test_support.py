@@ -60,6 +60,11 @@ def test_names_of_the_question_may_be_used() -> None:
     assert support_of(claim, EVIDENCE, ["What is the rent at Harbour House?"]).supported
 
 
+def test_numbers_of_the_question_are_no_evidence() -> None:
+    claim = "The monthly rent is 950 euros."
+    assert not support_of(claim, EVIDENCE, ["Is the monthly rent 950 euros?"]).supported
+
+
 def test_more_evidence_for_the_same_words_does_not_take_support_away() -> None:
     alone = support_of("The rent is 900 euros a month.", Body([LEASE])).score
     assert support_of("The rent is 900 euros a month.", EVIDENCE).score >= alone - 0.1

@@ -139,6 +139,39 @@ def test_what_the_question_says_does_not_hide_that_the_evidence_says_otherwise()
     assert support.otherwise
 
 
+@pytest.mark.parametrize(
+    "statement, evidence, known",
+    [
+        (
+            "412 guests came to the fair in 2024.",
+            "In 2023 412 guests came to the fair. In 2024 538 guests came to the fair.",
+            "How many guests came to the fair in 2024?",
+        ),
+        (
+            "Hafen Group earned 7 million euros.",
+            "The builder Works Ltd, based in Cork, earned 7 million euros.",
+            "What did Hafen Group earn?",
+        ),
+        (
+            "In Kiel the fee is 40 euros.",
+            "In Oslo the fee is 40 euros.",
+            "What is the fee in Kiel?",
+        ),
+    ],
+)
+def test_a_figure_of_another_year_or_name_is_not_the_one_asked_for(
+    statement: str, evidence: str, known: str
+) -> None:
+    assert support_of(statement, evidence, known=known).degree is not Degree.FULL
+
+
+def test_a_figure_of_the_year_asked_for_is() -> None:
+    evidence = "In 2023 412 guests came to the fair. In 2024 538 guests came to the fair."
+    known = "How many guests came to the fair in 2024?"
+    support = support_of("538 guests came to the fair in 2024.", evidence, known=known)
+    assert support.degree is Degree.FULL
+
+
 def test_a_computed_number_may_be_known() -> None:
     assert support_of("It is 12 more.", "There were 40, then 52.").degree is Degree.WRONG
     assert support_of("It is 12 more.", "There were 40, then 52.", known="12").degree > Degree.WRONG

@@ -12,7 +12,7 @@ round of `prepare` gives an outcome to at least one step, so every task ends.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
@@ -30,6 +30,8 @@ __all__ = ["Graph", "build", "carry_out"]
 
 Graph = CompiledStateGraph[PlanState, Run, PlanState, PlanState]
 
+VERSION: Final = 2
+"""Of the state in checkpoints."""
 _NODES_A_STEP = 4
 """Nodes that the graph goes through for one step at most, when all come one after another."""
 
@@ -94,7 +96,14 @@ async def carry_out(brief: Brief, graph: Graph) -> Answer:
     begun = bool(saved.values)
     if begun and not saved.next and "answer" in saved.values:
         return Answer.model_validate(saved.values["answer"])
+    if begun and saved.values.get("v") != VERSION:
+        raise FaultError.of(
+            FaultType.INTERNAL,
+            "The task began under another version of the planner, which cannot be gone on with: "
+            "submit it again.",
+        )
     start = PlanState(
+        v=VERSION,
         goal=brief.goal,
         context=brief.context,
         spoken=brief.spoken,
