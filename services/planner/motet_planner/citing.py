@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from motet.messages import Citation
 from motet.text.sentences import sentences
-from motet.text.support import Degree, support_of
+from motet.text.support import Degree, Evidence, support_of
 from motet.text.words import coverage
 from motet_planner.evidence import PassageData, heading_of
 
@@ -37,6 +37,22 @@ class Cited:
 
     text: str
     citations: tuple[Citation, ...] = ()
+
+
+class _Held:
+    """Passages by their marks, each taken apart once."""
+
+    def __init__(self, passages: Mapping[str, PassageData], known: str) -> None:
+        self.passages = passages
+        self._known = known
+        self._evidence: dict[tuple[str, ...], Evidence] = {}
+
+    def degree(self, statement: str, *marks: str) -> Degree:
+        """How far passages together state something."""
+        if marks not in self._evidence:
+            words = "\n\n".join(_words(self.passages[mark]) for mark in marks)
+            self._evidence[marks] = Evidence(words)
+        return support_of(statement, self._evidence[marks], known=self._known).degree
 
 
 @dataclass
@@ -63,6 +79,7 @@ def cite(
         quotes: By mark, the words that the model says it found in the passage.
         known: What a statement may say beside its passage: the question, and computed values.
     """
+    held = _Held(passages, known)
     uses: dict[str, _Use] = {}
     parts: list[str] = []
     statement, last = "", 0
@@ -81,9 +98,9 @@ def cite(
         parts += [before, f" {numbers}" if numbers else ""]
     parts.append(text[last:])
     if not uses:
-        return _attributed("".join(parts).strip(), passages, quotes or {}, known)
+        return _attributed("".join(parts).strip(), held, quotes or {})
     citations = (
-        _citation(number, use, (quotes or {}).get(mark, ()), passages, known)
+        _citation(number, use, (quotes or {}).get(mark, ()), held)
         for number, (mark, use) in enumerate(uses.items(), 1)
     )
     return Cited("".join(parts).strip(), tuple(citations))
@@ -94,13 +111,8 @@ def _statement(text: str) -> str:
     return next((each.strip() for each in reversed(sentences(text)) if each.strip(" .!?")), "")
 
 
-def _attributed(
-    text: str,
-    passages: Mapping[str, PassageData],
-    quotes: Mapping[str, Sequence[str]],
-    known: str,
-) -> Cited:
-    """A text without marks: each sentence gets the passage that fully supports it, if one does."""
+def _attributed(text: str, held: _Held, quotes: Mapping[str, Sequence[str]]) -> Cited:
+    """A text without marks: each sentence gets the passage that it stands on, if one is found."""
     uses: dict[str, _Use] = {}
     pieces: list[str] = []
     last = 0
@@ -109,40 +121,36 @@ def _attributed(
         at = text.find(statement, last)
         if at < 0 or not statement.strip(" .!?"):
             continue
-        mark = _supporting(statement, passages, quotes, known)
+        mark = _supporting(statement, held, quotes)
         if mark is None:
             continue
-        use = uses.setdefault(mark, _Use(passages[mark]))
+        use = uses.setdefault(mark, _Use(held.passages[mark]))
         use.statements[statement] = (mark,)
         pieces.append(_with_number(text[last:at] + statement, list(uses).index(mark) + 1))
         last = at + len(statement)
     citations = (
-        _citation(number, use, quotes.get(mark, ()), passages, known)
+        _citation(number, use, quotes.get(mark, ()), held)
         for number, (mark, use) in enumerate(uses.items(), 1)
     )
     return Cited("".join(pieces) + text[last:], tuple(citations))
 
 
-def _supporting(
-    statement: str,
-    passages: Mapping[str, PassageData],
-    quotes: Mapping[str, Sequence[str]],
-    known: str,
-) -> str | None:
+def _supporting(statement: str, held: _Held, quotes: Mapping[str, Sequence[str]]) -> str | None:
     """The mark of the passage that a statement stands on; quoted ones come first.
 
     That is one that says it for sure, else the one that has most of its words, unless what is known
     says it already or a figure or a name of it is not there.
     """
-    if support_of(statement, "", known=known).degree == Degree.FULL:
+    if held.degree(statement) == Degree.FULL:
         return None
     best, most = None, _MUCH
-    for mark in sorted(passages, key=lambda mark: mark not in quotes):
-        text = _words(passages[mark])
-        match support_of(statement, text, known=known).degree:
+    for mark in sorted(held.passages, key=lambda mark: mark not in quotes):
+        match held.degree(statement, mark):
             case Degree.FULL:
                 return mark
-            case Degree.UNCLEAR if (share := coverage(statement, text)) > most:
+            case Degree.UNCLEAR if (
+                share := coverage(statement, _words(held.passages[mark]))
+            ) > most:
                 best, most = mark, share
             case _:
                 pass
@@ -158,20 +166,10 @@ def _words(passage: PassageData) -> str:
     return f"{heading_of(passage)}\n{passage['text']}"
 
 
-def _citation(
-    number: int,
-    use: _Use,
-    quotes: Sequence[str],
-    passages: Mapping[str, PassageData],
-    known: str,
-) -> Citation:
+def _citation(number: int, use: _Use, quotes: Sequence[str], held: _Held) -> Citation:
     passage, said = use.passage, " ".join(use.statements)
     literal = [found for quote in quotes if (found := _literal(quote, passage["text"]))]
-    degrees = [
-        support_of(each, "\n\n".join(_words(passages[mark]) for mark in marks), known=known).degree
-        for each, marks in use.statements.items()
-        if each
-    ]
+    degrees = [held.degree(each, *marks) for each, marks in use.statements.items() if each]
     supported: bool | None = None
     if Degree.WRONG in degrees or len(literal) < len(quotes):
         supported = False
