@@ -13,12 +13,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 __all__ = [
-    "acronym_of",
-    "acronyms",
     "canonical",
     "components",
     "is_acronym",
@@ -66,14 +63,6 @@ def is_acronym(name: str) -> bool:
     return _ACRONYM.match(name) is not None
 
 
-def acronym_of(name: str) -> str:
-    """The initials of a name of several words, without its small words; else empty."""
-    words = [word for word in re.split(r"[\s-]+", name) if word and word.casefold() not in _SMALL]
-    if len(words) < 2 or not all(word[0].isupper() for word in words):
-        return ""
-    return "".join(word[0] for word in words)
-
-
 def stated_aliases(text: str) -> list[tuple[str, str]]:
     """Pairs of names that a text says are of one entity: `X (Y)`, `X, also known as Y`.
 
@@ -101,23 +90,6 @@ def _long_form(name: str, short: str) -> str | None:
         if len(words) - first >= 2 and all(letter in rest for letter in letters):
             return candidate
     return None
-
-
-def acronyms(names: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Pairs of keys, an acronym and the only name in `names` (key to spelling) that it abbreviates.
-
-    Where several names have these initials, nothing is paired: they cannot be told apart.
-    """
-    long: dict[str, list[str]] = defaultdict(list)
-    for each, spelling in names.items():
-        if initials := acronym_of(spelling):
-            long[initials].append(each)
-    pairs: list[tuple[str, str]] = []
-    for each, spelling in names.items():
-        letters = spelling.replace(".", "")
-        if is_acronym(spelling) and len(letters) >= 3 and len(long.get(letters, ())) == 1:
-            pairs.append((each, long[letters][0]))
-    return pairs
 
 
 def components(keys: Iterable[str], pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
