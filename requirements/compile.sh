@@ -15,7 +15,7 @@ lock() { # lock OUTPUT SOURCE...
 }
 
 # All extras but openai-whisper, which brings torch.
-extras=(cli models providers embeddings local embedded otlp health testing voice
+extras=(cli models providers text embeddings local embedded otlp health testing voice
     faiss chroma milvus)
 lock requirements/dev.txt "${extras[@]/#/--extra=}" "$@" \
     requirements/dev.in shared/pyproject.toml services/*/pyproject.toml
