@@ -27,6 +27,7 @@ from motet.messages import (
 )
 from motet_graph import names
 from motet_graph.graph_map import GraphMap
+from motet_graph.uncased import with_literal
 
 __all__ = ["entity", "neighbourhood", "paths"]
 
@@ -45,6 +46,7 @@ def entity(graph: GraphMap, request: EntityRequest) -> EntityResult:
     Raises:
         FaultError: `not_found`; its detail has names that are like it.
     """
+    graph = with_literal(graph, request.name)
     places = _places(graph, request.name)
     in_turn = itertools.zip_longest(*(graph.entities[place].passages for place in places))
     passages = dict.fromkeys(each for turn in in_turn for each in turn if each is not None)
@@ -61,6 +63,7 @@ def neighbourhood(graph: GraphMap, request: NeighbourhoodRequest) -> Neighbourho
     Raises:
         FaultError: `not_found`.
     """
+    graph = with_literal(graph, request.name)
     starts = _places(graph, request.name)
     seen, edge = set(starts), [*starts]
     found: dict[tuple[int, str, int], list[int]] = {}
@@ -97,6 +100,7 @@ def paths(graph: GraphMap, request: PathsRequest) -> PathsResult:
     Raises:
         FaultError: `not_found`.
     """
+    graph = with_literal(with_literal(graph, request.start), request.end)
     starts, ends = _places(graph, request.start), _places(graph, request.end)
     every = [
         path

@@ -1,7 +1,7 @@
 """Resolution: which entity a name means, in each document.
 
-A passage may state that a name stands for another: `Name (ABC)`, `Name, also known as Other`, a title
-`Name (what tells it apart)`. The stated name is the long one, the other stands for it.
+A passage may state that a name stands for another: `Name (ABC)`, `Name, also known as Other`, a
+title `Name (what tells it apart)`. The stated name is the long one, the other stands for it.
 
 Invariants:
 

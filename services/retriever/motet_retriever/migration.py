@@ -2,8 +2,9 @@
 
 Where the collection that serves was made with another model than the settings name, it goes on
 serving, with its own model. The one of the new model is filled beside it: the words that are stored
-are embedded anew, and nothing is fetched or parsed. Then the pointer is moved. The same is done where
-words were counted in another way (`motet_retriever.stores.bm25`), with the vectors that are there.
+are embedded anew, and nothing is fetched or parsed. Then the pointer is moved. The same is done
+where words were counted in another way (`motet_retriever.stores.bm25`), with the vectors that are
+there.
 
 Invariants:
 

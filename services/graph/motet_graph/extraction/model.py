@@ -17,7 +17,7 @@ from motet_graph import names
 from motet_graph.extraction.offline import OfflineExtractor
 from motet_graph.extraction.port import extraction_of
 from motet_graph.prompts import PROMPTS
-from motet_graph.statements import Alias, Extraction, Statement
+from motet_graph.statements import Extraction, Statement
 
 __all__ = ["ModelExtractor"]
 
@@ -85,8 +85,7 @@ class ModelExtractor:
             if _is_said(each.subject, passage) and _is_said(each.object, passage)
         ]
         by_spelling = self._offline.read(passage)
-        aliases = [Alias(*pair) for pair in names.stated_aliases(passage.text)]
-        return extraction_of(by_spelling.names, statements, aliases)
+        return extraction_of(by_spelling.names, statements, by_spelling.aliases)
 
 
 def _is_said(name: str, passage: GraphPassage) -> bool:

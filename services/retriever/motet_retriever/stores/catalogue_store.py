@@ -103,9 +103,7 @@ class CatalogueStore(PassageStore):
             await worker.close()
             raise
 
-    def __init__(
-        self, path: Path, worker: Worker, index: MakeIndex, model: EmbeddingModel
-    ) -> None:
+    def __init__(self, path: Path, worker: Worker, index: MakeIndex, model: EmbeddingModel) -> None:
         """Blocks; `open` is the way in."""
         self._worker = worker
         self._dimension = model.dimension
