@@ -13,6 +13,7 @@ from typing import Protocol
 from pydantic import BaseModel, Field
 
 from motet.messages import GraphPassage, Triple
+from motet.text.fencing import fence
 from motet_graph import names
 from motet_graph.extraction.offline import OfflineExtractor
 from motet_graph.extraction.port import extraction_of
@@ -74,7 +75,9 @@ class ModelExtractor:
     async def extract(self, passage: GraphPassage) -> Extraction:
         """See `Extractor.extract`."""
         found = await self._model.structured(
-            self._prompt.messages(title=passage.title or "(none)", text=passage.text),
+            self._prompt.messages(
+                passage=fence(passage.text, label="passage", title=passage.title or None)
+            ),
             Statements,
             name="statements",
             max_tokens=MAX_TOKENS,

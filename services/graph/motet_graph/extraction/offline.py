@@ -161,9 +161,9 @@ def _stated(
     context = (f"{title}: {sentence}" if title else sentence)[:MAX_CONTEXT]
     if subject != spans[0].name:
         cues = cues_of(language)
-        opening = next(tokens(sentence))
-        stands_for = fold(opening.text) in (*cues.person, *cues.thing)
-        begin = max(opening.end if stands_for else 0, spans[0].start - MAX_BETWEEN)
+        opening = next(tokens(sentence), None)
+        stands_for = opening and fold(opening.text) in (*cues.person, *cues.thing)
+        begin = max(opening.end if opening and stands_for else 0, spans[0].start - MAX_BETWEEN)
         yield Statement(subject, _between(sentence[begin : spans[0].start]), spans[0].name, context)
     for before, after in itertools.pairwise(spans):
         predicate = _between(sentence[max(before.end, after.start - MAX_BETWEEN) : after.start])

@@ -21,6 +21,7 @@ from functools import lru_cache
 from typing import Protocol
 
 import qdrant_edge as qdrant
+import regex
 from typing_extensions import override
 
 from motet.text.languages import base_language, language_of
@@ -44,6 +45,7 @@ OTHER = 0.3
 QUESTIONS = 2048
 """Questions whose terms are remembered."""
 _PART = re.compile(r"[^\W_]+")
+_HAN = regex.compile(r"\p{Han}")
 
 
 class Bm25(Protocol):
@@ -68,6 +70,8 @@ class _Bm25(Bm25):
     def embed_document(self, text: str, language: str | None) -> qdrant.SparseVector:
         counts = Counter(_terms(text, base_language(language) or language_of(text) or UNTOLD))
         norm = K * (1 - B + B * counts.total() / MEAN)
+        # A word of one character is in no pair; a question that is one asks for it.
+        counts.update(_HAN.findall(fold(text)))
         return _vector({term: n * (K + 1) / (n + norm) for term, n in counts.items()})
 
     @override
