@@ -85,7 +85,7 @@ class Indexes:
             stack.push_async_callback(collections.close)
             serving = (await collections.state()).serving
             model = embedder
-            alike = serving is not None and _alike(serving, own)
+            alike = serving is not None and serving.compares(own)
             if serving is not None and serving != own and not alike:
                 model = await _loaded(former, serving, own, collections)
             store = await stack.enter_async_context(await collections.open(own))
@@ -192,11 +192,6 @@ class Indexes:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
-
-
-def _alike(one: EmbeddingModel, other: EmbeddingModel) -> bool:
-    """Whether vectors of the two compare."""
-    return (one.name, one.dimension) == (other.name, other.dimension)
 
 
 async def _loaded(

@@ -58,6 +58,10 @@ class EmbeddingModel:
         words = {"words": self.words} if self.words > 1 else {}
         return {"embedding_model": self.name, "dimension": self.dimension, **words}
 
+    def compares(self, other: EmbeddingModel) -> bool:
+        """Whether vectors of the two compare; their words need not."""
+        return (self.name, self.dimension) == (other.name, other.dimension)
+
     @classmethod
     def read(cls, made_by: Mapping[str, Any]) -> EmbeddingModel:
         """From what a collection says."""
