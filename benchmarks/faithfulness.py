@@ -34,10 +34,12 @@ from rich.progress import track
 from motet.messages import EvaluateRequest, Evidence, Scored, ScoreFailed
 from motet.models import embedder
 from motet.settings import load_settings
-from motet_evaluator.claims import claims_of, sentences_of
+from motet.text.sentences import sentences
+from motet.text.words import words
+from motet_evaluator.claims import claims_of
 from motet_evaluator.faithfulness import faithfulness
 from motet_evaluator.support import FEATURES, Body, features_of
-from motet_evaluator.words import share, words_of
+from motet_evaluator.words import share
 
 SUPPORTED = "Fully attributable"
 DEFAULT_DATA = Path("../shared/data/begin")
@@ -81,12 +83,16 @@ def read(folder: Path) -> list[Row]:
 
 def word_overlap(rows: Sequence[Row]) -> Array:
     """The share of the response's words that the knowledge has."""
-    return np.array([share(words_of(row.response), set(words_of(row.knowledge))) for row in rows])
+    return np.array([share(_lower(row.response), set(_lower(row.knowledge))) for row in rows])
+
+
+def _lower(text: str) -> list[str]:
+    return [word.lower() for word in words(text)]
 
 
 def embedding(rows: Sequence[Row]) -> Array:
     """The largest cosine between the response and a sentence of the knowledge."""
-    parts = [sentences_of(row.knowledge) or [row.knowledge] for row in rows]
+    parts = [sentences(row.knowledge) or [row.knowledge] for row in rows]
     texts = list(
         dict.fromkeys(
             text for row, part in zip(rows, parts, strict=True) for text in (*part, row.response)
@@ -262,7 +268,7 @@ def run(arguments: list[str], data: Path | None) -> dict[str, Any]:
         folder /= "begin"
     rows = read(folder)
     if options.train:
-        target = Path(str(files("motet_evaluator.weights").joinpath("support.v1.json")))
+        target = Path(str(files("motet_evaluator.weights").joinpath("support.v2.json")))
         target.write_text(json.dumps(train(rows), indent=2) + "\n", encoding="utf-8")
     kinds = {(row.held_out, row.supported) for row in rows}
     if len(kinds) < 4:

@@ -1,9 +1,9 @@
 """Claims: an answer, cut into statements that can each be held against the evidence.
 
 A claim is a sentence, a clause after a semicolon, or an item of a list. What states nothing is no
-claim: an interjection, a word of talk, a citation mark by itself, a word about what the documents
-do not hold. A claim that is made twice counts once, so that an answer cannot better itself by
-saying again what is true.
+claim: a citation mark by itself, words that every text has (`Yes, of course.`), Motet's own words
+about what was not found. A claim that is made twice counts once, so that an answer cannot better
+itself by saying again what is true.
 """
 
 from __future__ import annotations
@@ -11,42 +11,21 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from motet_evaluator.words import Words, stem
+from motet.text.languages import likely_language
+from motet.text.sentences import sentences
+from motet_evaluator.words import Words
 
-__all__ = ["Claim", "addresses_the_judge", "claims_of", "sentences_of"]
+__all__ = ["Claim", "claims_of"]
 
 _MARK = re.compile(r"\[(\d{1,4}(?:\s*,\s*\d{1,4})*)\]")
-_BREAK = re.compile(r"\n+|(?<=[.!?;])(?:[\"'”’)\]]*)\s+(?=\S)")
+_CLAUSE = re.compile(r"(?<=[;；؛])\s+(?=\S)")
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d{1,3}[.)])\s+")
-_ABBREVIATION = re.compile(
-    r"(?:^|[\s(])(?:[A-Z]|Dr|Mr|Mrs|Ms|Prof|St|vs|e\.g|i\.e|cf|No|Nr|Inc|Ltd|Co|Jr|Sr|approx|ca"
-    r"|Fig|Vol|p|pp|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sep|Sept|Oct|Nov|Dec|[A-Z]\.[A-Z])\.$"
+_OF_MOTET = (
+    "This can be answered only in part",
+    "Nothing was found for",
+    "The documents do not give",
 )
-_ABOUT_THE_EVIDENCE = re.compile(
-    r"^(?:this can be answered only in part|nothing was found|(?:the|these) (?:documents|passages|"
-    r"sources|evidence) (?:do|does) not (?:give|say|state|contain|mention))\b",
-    re.IGNORECASE,
-)
-_MANNERS = (
-    "sure true right agree thank thanks please hello hey wow sorry course welcome think believe "
-    "guess suppose mean know"
-)
-"""Words of talk: what has no others answers somebody, and states nothing."""
-
-_MANNER_STEMS = frozenset(map(stem, _MANNERS.split()))
-
-_TO_THE_JUDGE = re.compile(
-    r"\b(?:ignore|disregard|forget|override)\b[^.!?]{0,60}\b(?:evidence|instruction|instructions|"
-    r"above|previous|passages?|context|rules?|claims?)\b"
-    r"|\b(?:score|rate|grade|mark|rank)\s+(?:it|this|that|me|the\s+(?:answer|response|claim)s?)\b"
-    r"|\b(?:scores?|rating|grade|marks?)\b[^.!?]{0,20}\b(?:10|ten|100|full|maximum|highest|1\.0)\b"
-    r"|\b(?:you|the)\s+(?:are\s+(?:a|an|the)\s+)?(?:judge|evaluator|grader|assessor)\b"
-    r"|\b(?:say|answer|output|reply|respond|return|print)\s*(?:with)?\s*[:\"'{]*\s*"
-    r"(?:yes|supported|true)\b"
-    r"|\"?supported\"?\s*:\s*\"?(?:yes|true|1)"
-    r"|<\|?(?:system|assistant|im_start|im_end|endoftext)\|?>|^\s*(?:system|assistant)\s*:",
-    re.IGNORECASE,
-)
+"""How Motet's planner begins sentences about what was not found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,32 +40,23 @@ class Claim:
 
 def claims_of(answer: str) -> list[Claim]:
     """The claims of an answer, in order."""
+    language = likely_language(answer)
     found: dict[tuple[str, ...], Claim] = {}
-    for piece in _pieces(answer):
+    for piece in _pieces(answer, language):
         text = _without_marks(piece)
         marks = _marks(piece)
-        key = tuple(Words(text).content)
-        if _MANNER_STEMS.issuperset(key):
+        key = tuple(Words(text, language).content)
+        if not key:
             # A mark may stand after the full stop of what it belongs to.
             if marks and found:
                 last = next(reversed(found))
                 found[last] = Claim(found[last].text, _joined(found[last].marks, marks))
             continue
-        if _ABOUT_THE_EVIDENCE.search(text):
+        if text.startswith(_OF_MOTET):
             continue
         before = found.get(key)
         found[key] = Claim(text, marks) if before is None else _again(before, marks)
     return list(found.values())
-
-
-def sentences_of(text: str) -> list[str]:
-    """The sentences of a passage, in order."""
-    return [sentence for piece in _pieces(text) if (sentence := piece.strip())]
-
-
-def addresses_the_judge(text: str) -> bool:
-    """Whether a text speaks to whoever evaluates it, rather than about its subject."""
-    return _TO_THE_JUDGE.search(text) is not None
 
 
 def _again(claim: Claim, marks: tuple[int, ...]) -> Claim:
@@ -107,17 +77,12 @@ def _without_marks(piece: str) -> str:
     return re.sub(r"\s+([.,;:!?])", r"\1", " ".join(text.split()))
 
 
-def _pieces(text: str) -> list[str]:
-    """A text, cut at its sentences; what an abbreviation cut apart is whole again."""
-    pieces: list[str] = []
-    for line in text.splitlines():
-        joined = ""
-        for piece in _BREAK.split(line):
-            joined = f"{joined} {piece}".strip() if joined else piece
-            if _ABBREVIATION.search(joined):
-                continue
-            pieces.append(joined)
-            joined = ""
-        if joined:
-            pieces.append(joined)
-    return [piece for piece in pieces if piece.strip()]
+def _pieces(text: str, language: str | None) -> list[str]:
+    """A text, cut at its lines, sentences and semicolons."""
+    return [
+        piece
+        for line in text.splitlines()
+        for sentence in sentences(line, language)
+        for piece in _CLAUSE.split(sentence)
+        if piece.strip()
+    ]

@@ -15,7 +15,7 @@ from motet_evaluator.claims import claims_of
 from motet_evaluator.faithfulness import known_of
 from motet_evaluator.retrieval import recall
 from motet_evaluator.support import Body, check_size, support_of
-from motet_evaluator.words import Words, share
+from motet_evaluator.words import share
 
 __all__ = ["context_precision", "context_recall", "mean_precision", "retrieved_of"]
 
@@ -111,10 +111,8 @@ def _holding(answer: str, request: EvaluateRequest) -> list[bool]:
 
 def _states(claim: str, body: Body, request: EvaluateRequest) -> bool:
     """Whether evidence states a claim, which may be no more than a name or a number."""
-    words = Words(claim)
+    words = body.words_of(claim)
     if len(words.content) <= 3:
-        numbers = all(
-            any(figure.states(number) for number in body.numbers) for figure in words.figures
-        )
-        return numbers and share(words.content, body.stems) >= _HELPS
+        has_numbers = body.missing_quantity(claim) is None
+        return has_numbers and share(words.content, body.stems) >= _HELPS
     return support_of(claim, body, known_of(request)).supported

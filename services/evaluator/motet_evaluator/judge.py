@@ -4,9 +4,8 @@ Invariants:
 
 - A judgement is an answer in a form that allows nothing else; what does not fit it, comes late, or
   does not come is a failed score with its fault, never a number.
-- What is under test is data: it stands between marks that it cannot foresee, and a claim that
-  speaks to the judge is not supported, whatever the model says. Nor can the model grant a number
-  that the evidence does not give.
+- What is under test is data: it stands between marks that it cannot forge (`motet.text.fencing`).
+  Whatever it says, the model cannot grant a number that the evidence does not give.
 """
 
 from __future__ import annotations
@@ -27,15 +26,15 @@ from motet.messages import (
     ScoreFailed,
     ScoreNotApplicable,
 )
+from motet.text.fencing import FENCE_RULE, fence
 from motet_evaluator.citations import cited_claims
-from motet_evaluator.claims import addresses_the_judge, claims_of
+from motet_evaluator.claims import claims_of
 from motet_evaluator.context import mean_precision
 from motet_evaluator.faithfulness import checked_claims
-from motet_evaluator.fencing import fenced
 from motet_evaluator.prompts import PROMPTS
 from motet_evaluator.relevance import answering_claims
 from motet_evaluator.support import Body
-from motet_evaluator.words import Words, share
+from motet_evaluator.words import Words, language_of_all, share
 
 __all__ = ["JUDGED", "Judge", "JudgeModel"]
 
@@ -161,8 +160,8 @@ class Judge:
             said = await self._ask(
                 "answers",
                 {"asked": _phrase(80), "given": _phrase(80), "answers": _one_of(*_GRADES)},
-                question=fenced(request.question[:_TEXT]),
-                answer=fenced(" ".join(sentences)[:_TEXT]),
+                question=fence(request.question[:_TEXT], label="question"),
+                answer=fence(" ".join(sentences)[:_TEXT], label="answer"),
             )
             reason = f"Asked for {said['asked']!r}; given {said['given']!r}."
             return Scored(value=_GRADES[said["answers"]], method="judge", reason=reason)
@@ -179,8 +178,8 @@ class Judge:
             said = await self._ask(
                 "helps",
                 {"tells": _phrase(120), "helps": _one_of("yes", "no")},
-                question=fenced(request.question[:_TEXT]),
-                passage=fenced(_titled(passage)[: self._evidence]),
+                question=fence(request.question[:_TEXT], label="question"),
+                passage=fence(passage.text[: self._evidence], label="passage", title=passage.title),
             )
             return said["helps"] == "yes"
 
@@ -214,17 +213,13 @@ class Judge:
         self, claim: str, evidence: Sequence[Evidence], computed: Sequence[str]
     ) -> bool:
         texts = [*(_titled(each) for each in evidence), *computed]
-        if not texts or addresses_the_judge(claim):
-            return False
-        numbers = Body(texts).numbers
-        figures = Words(claim).figures
-        if not all(any(figure.states(number) for number in numbers) for figure in figures):
+        if not texts or Body(texts).missing_quantity(claim) is not None:
             return False
         said = await self._ask(
             "supported",
             {"nearest": _phrase(160), "supported": _one_of("yes", "no")},
-            evidence=fenced(_nearest(claim, texts, self._evidence)),
-            claim=fenced(claim[:_TEXT]),
+            evidence=fence(_nearest(claim, texts, self._evidence), label="evidence"),
+            claim=fence(claim[:_TEXT], label="claim"),
         )
         return said["supported"] == "yes"
 
@@ -237,7 +232,10 @@ class Judge:
         }
         async with self._room, asyncio.timeout(self._timeout_s):
             return await self._model.structured(
-                PROMPTS.load(prompt).messages(**values), schema, name=prompt, max_tokens=160
+                PROMPTS.load(prompt).messages(rule=FENCE_RULE, **values),
+                schema,
+                name=prompt,
+                max_tokens=160,
             )
 
 
@@ -284,8 +282,9 @@ def _titled(passage: Evidence) -> str:
 
 def _nearest(claim: str, texts: Sequence[str], room: int) -> str:
     """The texts that share most words with a claim, as many as there is room for."""
-    wanted = Words(claim).stems
-    ranked = sorted(texts, key=lambda text: -share(wanted, set(Words(text).stems)))
+    language = language_of_all(claim, *texts)
+    wanted = Words(claim, language).stems
+    ranked = sorted(texts, key=lambda text: -share(wanted, set(Words(text, language).stems)))
     taken: list[str] = []
     for text in ranked:
         left = room - sum(len(each) + 1 for each in taken)

@@ -1,9 +1,10 @@
-"""Support: how far the evidence states a claim, by its words alone.
+"""Support: how far the evidence states a claim, without a language model.
 
 A logistic regression over a few features of the claim and the evidence; its weights are a data file
-made by `python -m benchmarks faithfulness --train`, which also says on what. Three rules stand
-above it, because what they find is decisive however many words agree: a number, a name, or a
-negation in the claim that the evidence does not have.
+made by `python -m benchmarks faithfulness --train`, which also says on what. `motet.text.support`
+stands above it, because what it finds is decisive however many words agree: a number, a unit or a
+name that the evidence has not; one word that is stated otherwise; or all of the claim in one
+sentence.
 
 Invariants:
 
@@ -16,7 +17,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -24,8 +24,9 @@ from importlib.resources import files
 
 from motet.errors import FaultError
 from motet.messages import FaultType
-from motet_evaluator.claims import addresses_the_judge, sentences_of
-from motet_evaluator.words import FUNCTION_WORDS, NEGATIONS, Words, share, stem
+from motet.text import support
+from motet.text.sentences import sentences
+from motet_evaluator.words import Words, language_of_all, share
 
 __all__ = ["FEATURES", "SUPPORTED", "Body", "Support", "check_size", "features_of", "support_of"]
 
@@ -38,25 +39,28 @@ FEATURES = (
     "sentence",  # share of its content stems that one sentence of the evidence has
     "in_order",  # longest common subsequence with a sentence, by the claim's length
     "foreign",  # log(1 + stems that the evidence has not)
-    "negated",  # it negates, and the evidence nowhere does
+    "common",  # log(1 + words of every text, such as pronouns, that the evidence has not)
     "personal",  # it speaks of who writes or reads
     "question",  # it asks
     "short",  # at most one word of content
 )
 
-_WEIGHTS = "support.v1.json"
+_WEIGHTS = "support.v2.json"
 
 _NEAREST = 3
 """Sentences that are compared word by word; they share most words with the claim."""
 
-_CONTRADICTED = 0.2
-"""What is left of the score of a claim with a number, a name or a negation of its own."""
+_CONTRADICTED = 0.1
+"""The most that is left of the score of a claim with a number, unit or name of its own."""
 
-_SAME_STATEMENT = 0.8
-"""Share of a claim's content that a stretch of evidence has which is about the same thing."""
+_OTHERWISE = 0.49
+"""The most that is left where the evidence says it otherwise in one place: not supported, but
+nearer to it than what has other figures."""
 
-_NAME = re.compile(r"[^\W\d_]{2,}")
+_STATED = 0.6
+"""The least score of a claim that one sentence or row states in full."""
 
+_QUESTION_MARKS = frozenset("?？؟")
 
 _MOST_COMPARISONS = 2_000_000
 """Claims times sentences that are compared for one score: some seconds of one core."""
@@ -80,22 +84,31 @@ class Body:
     """Evidence, taken apart once for all claims that are held against it."""
 
     def __init__(self, texts: Iterable[str]) -> None:
-        self.sentences = [Words(each) for text in texts for each in sentences_of(text)]
+        self._texts = list(texts)
+
+    @cached_property
+    def language(self) -> str | None:
+        """The language that it is likely in."""
+        return language_of_all(*self._texts)
+
+    @cached_property
+    def evidence(self) -> support.Evidence:
+        """The same, as `motet.text` compares it."""
+        return support.Evidence("\n\n".join(self._texts), self.language)
+
+    @cached_property
+    def sentences(self) -> list[Words]:
+        """Its sentences and rows."""
+        return [
+            Words(each, self.language)
+            for text in self._texts
+            for each in sentences(text, self.language)
+        ]
 
     @cached_property
     def stems(self) -> frozenset[str]:
         """All its stems."""
         return frozenset(stem for sentence in self.sentences for stem in sentence.stems)
-
-    @cached_property
-    def numbers(self) -> frozenset[float]:
-        """The values of all its numbers."""
-        return frozenset(number for sentence in self.sentences for number in sentence.numbers)
-
-    @cached_property
-    def negated(self) -> bool:
-        """Whether it negates anything."""
-        return any(sentence.negated for sentence in self.sentences)
 
     @cached_property
     def _sets(self) -> list[frozenset[str]]:
@@ -108,6 +121,14 @@ class Body:
             range(len(self.sentences)), key=lambda index: (-share(wanted, self._sets[index]), index)
         )
         return [self.sentences[index] for index in ranked[:_NEAREST]]
+
+    def words_of(self, claim: str) -> Words:
+        """A claim, taken apart in the language of the evidence."""
+        return Words(claim, self.language)
+
+    def missing_quantity(self, claim: str, known: str = "") -> str | None:
+        """The number or unit of a claim that the evidence has not, in a sentence."""
+        return support.missing_quantity(claim, self.evidence, known=known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,30 +154,34 @@ def support_of(claim: str, body: Body, known: Iterable[str] = ()) -> Support:
         body: The evidence.
         known: Texts whose names the claim may use, such as the question and the titles.
     """
-    words = Words(claim)
-    if not words.all:
+    words = body.words_of(claim)
+    if not words.stems:
         return Support(0.0, "It has no words.")
-    if addresses_the_judge(claim):
-        return Support(0.0, "It speaks to whoever evaluates it, and states nothing.")
     if not body.sentences:
         return Support(0.0, "There is no evidence.")
     nearest = body.nearest(words)
     score = _weights().probability(_features(words, body, nearest))
-    against = _against(words, body, nearest, known)
-    if against is not None:
-        return Support(min(score * _CONTRADICTED, 0.1), against)
-    foreign = [word for word in dict.fromkeys(words.all) if stem(word) not in body.stems]
+    found = support.support_of(claim, body.evidence, known="\n".join(known))
+    if found.degree is support.Degree.WRONG:
+        return Support(min(score * 0.2, _CONTRADICTED), found.reason)
+    if found.degree is support.Degree.FULL:
+        score = max(score, _STATED)
+    elif found.otherwise:
+        return Support(min(score, _OTHERWISE), found.reason)
+    return Support(score, _reason(score, words, body, nearest[0].text))
+
+
+def _reason(score: float, words: Words, body: Body, nearest: str) -> str:
     if score >= SUPPORTED:
-        return Support(score, f"Nearest: {_shown(nearest[0].text)!r}")
+        return f"Nearest: {_shown(nearest)!r}"
+    foreign = [stem for stem in dict.fromkeys(words.stems) if stem not in body.stems]
     missing = ", ".join(repr(word) for word in foreign[:5])
-    return Support(
-        score, f"Not in the evidence: {missing}." if foreign else "Said otherwise there."
-    )
+    return f"Not in the evidence: {missing}." if foreign else "Said otherwise there."
 
 
 def features_of(claim: str, body: Body) -> tuple[float, ...]:
     """The features of a claim, in the order of `FEATURES`."""
-    words = Words(claim)
+    words = body.words_of(claim)
     return _features(words, body, body.nearest(words))
 
 
@@ -164,86 +189,29 @@ def _features(words: Words, body: Body, nearest: Sequence[Words]) -> tuple[float
     stems, content = words.stems, words.content
     foreign = sum(each not in body.stems for each in stems)
     in_sentence = max((share(content, each.content_set) for each in body.sentences), default=0.0)
-    common = max((len(_common(stems, each.stems)) for each in nearest), default=0)
+    common = max((_common(stems, each.stems) for each in nearest), default=0)
     return (
         share(stems, body.stems) if stems else 0.0,
         in_sentence if content else 0.0,
         common / max(1, len(stems)),
         math.log1p(foreign),
-        float(words.negated and not body.negated),
-        float(words.personal > 0),
-        float("?" in words.text),
+        math.log1p(sum(each not in body.stems for each in words.common)),
+        float(words.personal),
+        float(not _QUESTION_MARKS.isdisjoint(words.text)),
         float(len(content) <= 1),
     )
 
 
-def _against(
-    words: Words, body: Body, nearest: Sequence[Words], known: Iterable[str]
-) -> str | None:
-    """What in a claim no amount of agreement makes good; None where there is nothing."""
-    for figure in words.figures:
-        if not any(figure.states(number) for number in body.numbers):
-            return f"The evidence does not give the number {figure.value:g}."
-    names = _names(words.text)
-    if names:
-        familiar = body.stems | {each for text in known for each in Words(text).stems}
-        for name in names:
-            if stem(name.lower()) not in familiar:
-                return f"The evidence does not name {name!r}."
-    if any(_opposite(words, sentence) for sentence in nearest[:1]):
-        return f"The evidence says the opposite: {_shown(nearest[0].text)!r}"
-    return None
-
-
-def _names(text: str) -> list[str]:
-    """Words with a capital that does not come from where they stand."""
-    words = _NAME.findall(text)
-    first = 0 if len(words) > 1 and words[1][0].isupper() else 1
-    return [
-        word
-        for word in words[first:]
-        if word[0].isupper() and not word.isupper() and word.lower() not in FUNCTION_WORDS
-    ]
-
-
-def _opposite(claim: Words, sentence: Words) -> bool:
-    """Whether a sentence says the same as a claim but for a negation.
-
-    Only the stretch of the sentence counts in which the claim's words stand: `he likes tea, but not
-    coffee` does not deny that he likes tea.
-    """
-    plain = [each for each in claim.stems if each not in NEGATIONS]
-    matched = _common(plain, sentence.stems)
-    if not matched:
-        return False
-    stretch = sentence.all[matched[0] : matched[-1] + 1]
-    if len(stretch) > len(plain) + 3:
-        return False
-    same = share(claim.content, {stem(word) for word in stretch}) >= _SAME_STATEMENT
-    return same and claim.negated != any(word in NEGATIONS for word in stretch)
-
-
-def _common(first: Sequence[str], second: Sequence[str]) -> list[int]:
-    """The places in `second` of its longest common subsequence with `first`."""
-    lengths = [[0] * (len(second) + 1) for _ in range(len(first) + 1)]
-    for i in range(len(first) - 1, -1, -1):
-        for j in range(len(second) - 1, -1, -1):
-            lengths[i][j] = (
-                lengths[i + 1][j + 1] + 1
-                if first[i] == second[j]
-                else max(lengths[i + 1][j], lengths[i][j + 1])
-            )
-    places: list[int] = []
-    i = j = 0
-    while i < len(first) and j < len(second):
-        if first[i] == second[j]:
-            places.append(j)
-            i, j = i + 1, j + 1
-        elif lengths[i + 1][j] >= lengths[i][j + 1]:
-            i += 1
-        else:
-            j += 1
-    return places
+def _common(first: Sequence[str], second: Sequence[str]) -> int:
+    """The length of a longest common subsequence."""
+    lengths = [0] * (len(second) + 1)
+    for one in first:
+        diagonal = 0
+        for place, other in enumerate(second, start=1):
+            above = lengths[place]
+            lengths[place] = diagonal + 1 if one == other else max(above, lengths[place - 1])
+            diagonal = above
+    return lengths[-1]
 
 
 @dataclass(frozen=True)

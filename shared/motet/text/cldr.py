@@ -21,7 +21,7 @@ from motet.text.icu_rules import currency_sign, number_words
 
 __all__ = ["LocaleData", "Names", "currency_codes", "locale_data"]
 
-_COUNTS = (1, 2, 3, 5, 11, 100, 0)
+_COUNTS = (1, 2, 3, 5, 11, 100, 0, Decimal("1.5"))
 """Numbers of which every language has one in each of its plural forms."""
 _MOST_SPELLED = 1000
 """Numbers under this one are read in words; larger ones with a scale behind."""
@@ -35,12 +35,16 @@ class Names:
         self._folded: defaultdict[str, dict[str, None]] = defaultdict(dict)
         self.longest = 0
 
-    def add(self, name: str, meaning: str) -> None:
-        """Adds a name; one with a full stop is known without it too."""
+    def add(self, name: str, meaning: str, *, is_sign: bool = False) -> None:
+        """Adds a name; one with a full stop is known without it too.
+
+        A sign counts as it is written: `KM` is a currency, `km` is none.
+        """
         name = _spaced(name)
         for form in {name, name.rstrip(".")} - {""}:
             self._exact[form].setdefault(meaning)
-            self._folded[fold(form)].setdefault(meaning)
+            if not is_sign:
+                self._folded[fold(form)].setdefault(meaning)
             self.longest = max(self.longest, len(form))
 
     def get(self, name: str) -> tuple[str, ...]:
@@ -125,7 +129,7 @@ def _spaced(name: str) -> str:
     return " ".join(name.replace("\u200f", "").replace("\u200e", "").split())
 
 
-def _counts(locale: Any) -> Iterable[int]:
+def _counts(locale: Any) -> Iterable[Decimal | int]:
     """A number for each plural form of a language."""
     return {locale.plural_form(count): count for count in reversed(_COUNTS)}.values()
 
@@ -206,11 +210,9 @@ def _heads(phrases: Mapping[str, Iterable[str]]) -> Iterable[tuple[str, str]]:
 def _add_symbols(names: Names, *locales: Any) -> None:
     """Symbols of all currencies: the shortest sign of each, and those of locales."""
     for code in _ranked(locales[0]):
-        names.add(code, code)
-        names.add(currency_sign(code), code)
-        for locale in locales:
-            if symbol := locale.currency_symbols.get(code):
-                names.add(symbol, code)
+        signs = [locale.currency_symbols.get(code) or code for locale in locales]
+        for sign in (code, currency_sign(code), *signs):
+            names.add(sign, code, is_sign=True)
 
 
 def _scale_names(locale: Any) -> dict[str, Decimal]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import regex
 
-__all__ = ["base_language", "language_of"]
+__all__ = ["base_language", "language_of", "likely_language"]
 
 _SAMPLE = 4000
 """Characters that are looked at."""
@@ -20,10 +20,13 @@ _MIN_LETTERS = 12
 _MANY_LETTERS = 40
 _SURE, _SURE_OF_FEW = 0.5, 0.6
 """The probability from which on a guess counts, of many letters and of few."""
+_CLEAR, _TIMES = 0.4, 3
+"""Or this one, where it is so many times as likely as the next one."""
 
 _WORD = regex.compile(r"(?<![\w@/.])[\p{L}\p{M}]+(?:['’-][\p{L}\p{M}]+)*(?![\w@/])")
 """Words, and not names of files, addresses, or codes."""
 _KANA = regex.compile(r"[\p{Hiragana}\p{Katakana}]")
+_LATIN = regex.compile(r"\p{Latin}")
 _HAN = regex.compile(r"\p{Han}")
 _SCRIPTS = {
     "ko": regex.compile(r"\p{Hangul}"),
@@ -65,12 +68,49 @@ def language_of(text: str) -> str | None:
             return language
     if len(letters) < _MIN_LETTERS:
         return None
-    sample = " ".join(_WORD.findall(text[: 4 * _SAMPLE]))[:_SAMPLE]
-    best = _detector().detect(sample, model="lite", k=1)
-    enough = _SURE if len(letters) >= _MANY_LETTERS else _SURE_OF_FEW
-    if not best or best[0]["score"] < enough:
+    guesses = _guesses(text)
+    if not guesses:
         return None
-    return str(best[0]["lang"])
+    language, score = guesses[0]
+    enough = _SURE if len(letters) >= _MANY_LETTERS else _SURE_OF_FEW
+    clear = score >= _CLEAR and all(score >= _TIMES * other for _, other in guesses[1:2])
+    return language if score >= enough or clear else None
+
+
+@lru_cache(maxsize=2048)
+def likely_language(text: str) -> str | None:
+    """The language that a text is most likely in, however short it is; None of no letters.
+
+    For what takes no harm from a wrong guess, such as stemming two texts alike.
+    """
+    guesses = [] if (sure := language_of(text)) else _guesses(text)
+    return sure or (guesses[0][0] if guesses else None)
+
+
+def _guesses(text: str) -> list[tuple[str, float]]:
+    """Languages that a text may be in with their probabilities, likeliest first.
+
+    Only those that are written in its script: the model is not sure of short texts, and says then
+    that Latin letters are Russian.
+    """
+    sample = " ".join(_WORD.findall(text[: 4 * _SAMPLE]))[:_SAMPLE]
+    if not sample:
+        return []
+    is_latin = 2 * len(_LATIN.findall(sample)) > len(sample.replace(" ", ""))
+    found: list[dict[str, Any]] = _detector().detect(sample, model="lite", k=5)
+    return [
+        (str(each["lang"]), float(each["score"]))
+        for each in found
+        if _is_written_in_latin(each["lang"]) == is_latin
+    ]
+
+
+@cache
+def _is_written_in_latin(language: str) -> bool:
+    from babel.core import get_global
+
+    likely: str = get_global("likely_subtags").get(language, f"{language}_Latn")
+    return "_Latn" in likely
 
 
 @cache

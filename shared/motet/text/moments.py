@@ -26,7 +26,7 @@ _YEAR_FIRST = regex.compile(
     rf"(?![-/]\p{{N}})"
 )
 _YEAR_LAST = regex.compile(
-    rf"{_EDGE}(?P<a>\d{{1,2}})(?P<s>[-/.])(?P<b>\d{{1,2}})(?P=s)(?P<y>\d{{4}}){_END}"
+    rf"{_EDGE}(?P<a>\d{{1,2}})(?P<s>[-/.])\s?(?P<b>\d{{1,2}})(?P=s)\s?(?P<y>\d{{4}}){_END}"
 )
 _CJK = regex.compile(
     r"(?:(?P<y>\d{4})[年년]\s*)?(?P<m>\d{1,2})[月월]\s*(?:(?P<d>\d{1,2})[日일号])?"

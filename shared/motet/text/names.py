@@ -112,7 +112,7 @@ def _runs(
     sentence: str, all_tokens: list[Token], marked: list[bool], language: str | None, eager: bool
 ) -> list[tuple[int, int]]:
     """Names of marked words that follow each other, joined by `of` and its like in between."""
-    links = _links(language)
+    links = frozenset[str]() if _capitalises_nouns(language) else _links(language)
     keep = list(marked)
     for index in range(1, len(all_tokens) - 1):
         sides = (index - 1, index + 1)

@@ -20,6 +20,7 @@ import regex
 
 from motet.text.cldr import LocaleData, locale_data
 from motet.text.folding import fold
+from motet.text.grammar import grammar_words
 from motet.text.languages import language_of
 from motet.text.moments import dates_and_times
 from motet.text.numerals import MAX_DIGITS, NUMERAL, ascii_digits, readings
@@ -43,6 +44,8 @@ _JOINT = regex.compile(r"\.?\s*(?:\p{L}{1,2}['’\s]\s*)?")
 """What may stand between a scale and a unit: `3 Mio. Euro`, `3 millions d'euros`."""
 _SIGN = 5
 """Characters of the longest sign or code of a currency before a number."""
+_LETTER_SIGN = 2
+"""Characters of a sign that is likelier a unit's than a currency's, with the space before it."""
 _MOST_WORDS = 8
 """Words of the longest number in words that is read."""
 
@@ -88,23 +91,32 @@ def _versions(text: str) -> Iterator[Quantity]:
 
 
 def _numerals(text: str, data: LocaleData) -> Iterator[Quantity]:
-    end = 0
+    end = floor = 0
     while (match := NUMERAL.search(text, end)) is not None:
         end = match.end()
         if len(match[0]) > MAX_DIGITS:
             continue
-        if (quantity := _numeral(text, match.start(), match.end(), data)) is not None:
-            end = max(end, quantity.end)
+        if (quantity := _numeral(text, match.span(), floor, data)) is not None:
+            end = floor = max(end, quantity.end)
             yield quantity
 
 
-def _numeral(text: str, start: int, end: int, data: LocaleData) -> Quantity | None:
-    """The quantity whose digits stand from `start` to `end`; None where they are no number."""
-    begin, sign, before = _before(text, start, data)
+def _numeral(text: str, digits: tuple[int, int], floor: int, data: LocaleData) -> Quantity | None:
+    """The quantity whose digits stand somewhere; None where they are no number.
+
+    Args:
+        text: All of the text.
+        digits: Where they begin and end.
+        floor: Where the quantity before ends.
+        data: How the language writes quantities.
+    """
+    begin, sign, before = _before(text, digits[0], data)
     if begin is None:
         return None
-    values = readings(text[start:end], data.language)
-    return _with_unit(text, (begin, end), values, sign, before, data)
+    if begin < floor:
+        begin, sign, before = digits[0], 1, ()
+    values = readings(text[slice(*digits)], data.language)
+    return _with_unit(text, (begin, digits[1]), values, sign, before, data)
 
 
 def _with_unit(
@@ -235,6 +247,9 @@ def _after(text: str, end: int, data: LocaleData, *, money: bool) -> _After | No
     scale_end, scale = _scale(text, end, data)
     unit_end, units = _name(text, end, data.units.get, data.units.longest)
     glued = _is_letter(text[end : end + 1])
+    if units and not glued and fold(text[end:unit_end].strip()) in _grammar(data.language):
+        # `480 in 2023` are no inches.
+        unit_end, units = end, ()
     if scale is not None and (not units or unit_end <= scale_end):
         # `300K` is three hundred thousand, and `300 K` a temperature.
         is_main = glued and text[end:scale_end] in data.main_scales
@@ -242,12 +257,25 @@ def _after(text: str, end: int, data: LocaleData, *, money: bool) -> _After | No
             other = Decimal(1) if units and not money else None
             return _after_scale(text, scale_end, scale, other, data)
         return _After(unit_end, other_scale=scale, units=units)
+    return _after_unit(text, end, (unit_end, units), data, money=money)
+
+
+def _after_unit(
+    text: str, end: int, unit: tuple[int, tuple[str, ...]], data: LocaleData, *, money: bool
+) -> _After | None:
+    """Reads a unit or a currency behind digits."""
+    unit_end, units = unit
     money_end, currencies = _name(text, end, data.currencies.get, data.currencies.longest)
     if currencies and money_end >= unit_end and not money:
-        return _After(money_end, currencies=currencies)
+        if money_end > unit_end:
+            return _After(money_end, currencies=currencies)
+        # `20 pounds` are money or a weight, and `2 L` litres or lempiras.
+        if money_end - end > _LETTER_SIGN:
+            return _After(money_end, currencies=currencies + units)
+        return _After(unit_end, units=units + currencies)
     if units:
         return _After(unit_end, units=units)
-    return None if glued else _After(end)
+    return None if _is_letter(text[end : end + 1]) else _After(end)
 
 
 def _ordinal(text: str, end: int, data: LocaleData) -> int | None:
@@ -350,6 +378,10 @@ def _spelled_at(text: str, ahead: list[Token], data: LocaleData) -> tuple[int, Q
             return count, None
         return count, quantity
     return 0, None
+
+
+def _grammar(language: str) -> frozenset[str]:
+    return grammar_words("grammar", language)
 
 
 @lru_cache(maxsize=64)

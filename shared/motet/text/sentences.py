@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import regex
 
-from motet.text.languages import base_language, language_of
+from motet.text.languages import base_language, likely_language
 
 __all__ = ["sentences"]
 
 _LINE_STARTS_ANEW = regex.compile(r"\s*(?:[-*+•▪◦‣–]\s|\d{1,3}[.)]\s|\#{1,6}\s|\||>)")
 """An item of a list, a heading, a row or a quotation."""
+
+_INITIAL = regex.compile(r"(?<![\p{L}\p{N}.])\p{Lu}\.\s*$")
+"""An initial, or a title of one letter: no end of a sentence."""
 
 
 def sentences(text: str, language: str | None = None) -> list[str]:
@@ -24,7 +27,7 @@ def sentences(text: str, language: str | None = None) -> list[str]:
             item of a list, a heading or a row of a table.
         language: Its language; None to find out.
     """
-    language = base_language(language) or language_of(text) or "en"
+    language = base_language(language) or likely_language(text) or "en"
     return [
         piece
         for block in _blocks(text)
@@ -58,12 +61,13 @@ def _segment(block: str, language: str) -> list[str]:
     # The library ends a sentence at a line's end, which a wrapped text has in the middle of one.
     flat = regex.sub(r"[\r\n]", " ", block)
     found: list[str] = []
-    start = 0
+    start = begin = 0
     parts: list[str] = sentencex.segment(language, flat)  # pyright: ignore[reportAttributeAccessIssue]
     for part in parts:
-        end = start + len(part)
-        found.append(block[start:end])
-        start = end
-    if start < len(block):
-        found.append(block[start:])
+        start += len(part)
+        if not _INITIAL.search(block, begin, start):
+            found.append(block[begin:start])
+            begin = start
+    if begin < len(block):
+        found.append(block[begin:])
     return found

@@ -42,7 +42,7 @@ def test_a_fit_finds_what_tells_the_classes_apart() -> None:
 
 
 def test_the_weights_that_are_shipped_name_every_feature() -> None:
-    file = files("motet_evaluator.weights").joinpath("support.v1.json")
+    file = files("motet_evaluator.weights").joinpath("support.v2.json")
     shipped = json.loads(file.read_text(encoding="utf-8"))
     assert tuple(shipped["weights"]) == FEATURES
     assert "--train" in shipped["made_by"]

@@ -1,98 +1,55 @@
-"""Words, numbers and stems."""
+"""Words: stems in the language of the text, and quantities by value."""
 
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from motet_evaluator.words import Words, figures_of, numbers_of, share, stem, words_of
+from motet_evaluator.words import Words, language_of_all, share
 
 
 @pytest.mark.parametrize(
-    "words",
+    "text, language, content",
     [
-        ("cost", "costs"),
-        ("city", "cities"),
-        ("grow", "growing"),
-        ("stop", "stopped"),
-        ("walk", "walked"),
-        ("match", "matches"),
-        ("three", "3"),
+        ("It is the ferry of the island.", "en", ["ferri", "island"]),
+        ("Die Fähre der Insel", "de", ["fahr", "insel"]),
+        ("the ferry takes 40 minutes", "en", ["ferri", "take", "40", "minute"]),
+        ("on 1 May 2024", "en", ["2024-05-01"]),
+        ("in release 3.2.10", "en", ["releas", "3.2.10"]),
+        ("for €1,250.00", "en", ["1250", "EUR"]),
+        ("three boats", "en", ["3", "boat"]),
+        ("Yes, of course.", "en", []),
+        ("Ja, natürlich.", "de", []),
     ],
 )
-def test_forms_of_a_word_have_one_stem(words: tuple[str, ...]) -> None:
-    assert len({stem(word) for word in words}) == 1
-
-
-@pytest.mark.parametrize("one, other", [("bus", "bu"), ("sing", "s"), ("news", "glass")])
-def test_words_that_are_no_forms_keep_apart(one: str, other: str) -> None:
-    assert stem(one) != stem(other)
-
-
-def test_a_contracted_negation_is_a_negation() -> None:
-    assert words_of("It isn’t open, and cannot be.") == (
-        ["it", "is", "not", "open", "and", "can", "not", "be"]
-    )
+def test_what_says_something(text: str, language: str, content: list[str]) -> None:
+    assert Words(text, language).content == content
 
 
 @pytest.mark.parametrize(
-    "text, negated",
+    "text, language, personal",
     [
-        ("It is not open.", True),
-        ("It never was.", True),
-        ("No, it is open.", False),
-        ("Not really, it is open.", False),
-        ("Nobody knows.", True),
-        ("It is open.", False),
+        ("I think we know.", "en", True),
+        ("The ferry leaves.", "en", False),
+        ("Ich weiß es.", "de", True),
+        ("Jag vet.", "sv", True),
     ],
 )
-def test_negations(text: str, negated: bool) -> None:
-    assert Words(text).negated is negated
+def test_who_speaks_of_himself(text: str, language: str, personal: bool) -> None:
+    assert Words(text, language).personal is personal
 
 
-@pytest.mark.parametrize(
-    "text, values",
-    [
-        ("1,250 people", [1250]),
-        ("12.5% of 3 million", [12.5, 3_000_000]),
-        ("on 1.5.2024", [1, 5, 2024]),
-        ("version 3,5", [3.5]),
-        ("from 2022 to 2023.", [2022, 2023]),
-        ("the A4 road", []),
-        ("none", []),
-    ],
-)
-def test_figures(text: str, values: list[float]) -> None:
-    assert [figure.value for figure in figures_of(text)] == pytest.approx(values)
-
-
-@pytest.mark.parametrize(
-    "said, true, states",
-    [
-        ("12.5", 12.48, True),
-        ("12.5", 12.4, False),
-        ("12", 12.4, True),
-        ("3 million", 2_900_000, True),
-        ("3 million", 2_400_000, False),
-        ("900", 950, False),
-    ],
-)
-def test_a_figure_states_what_it_is_rounded_from(said: str, true: float, states: bool) -> None:
-    (figure,) = figures_of(said)
-    assert figure.states(true) is states
-
-
-def test_numbers_in_words() -> None:
-    assert {3.0, 2_000_000.0} <= numbers_of("three boats and two million fish")
-
-
-@given(st.text())
+@settings(deadline=None, max_examples=50)
+@given(st.text(alphabet="aeinst BR129.,-€\n?é中", max_size=120))
 def test_any_text_can_be_taken_apart(text: str) -> None:
     words = Words(text)
-    assert len(words.stems) == len(words.all)
-    assert set(words.content) <= set(words.stems)
-    assert all(figure.step >= 0 for figure in words.figures)
+    assert sorted(words.content + words.common) == sorted(words.stems)
+    assert words.content_set == set(words.content)
+
+
+def test_the_language_is_told_by_all_texts_together() -> None:
+    assert language_of_all("Oslo", "Die Fähre fährt jeden Tag um zwölf ab.") == "de"
 
 
 def test_a_share_of_nothing_is_all() -> None:
