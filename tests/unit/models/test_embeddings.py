@@ -72,7 +72,7 @@ async def test_the_end_of_a_very_long_text_is_not_read(local: Embedder) -> None:
         "Combien de temps ai-je pour retourner un article ?",
         "商品は何日以内に返品できますか。",
         "كم من الوقت لدي لإعادة المنتج؟",
-        "В течение какого срока можно вернуть товар?",
+        "Сколько дней можно возвращать товар?",
     ],
 )
 async def test_a_question_finds_its_answer_in_another_language(
