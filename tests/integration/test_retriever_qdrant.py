@@ -185,7 +185,7 @@ async def test_a_search_that_overlaps_a_first_version(client: AsyncQdrantClient)
         cast("AsyncQdrantClient", Late(client)), "passages", MODEL
     )
     writer = QdrantServerStore(
-        Collection(cast("AsyncQdrantClient", Slow(client)), "passages"), DIMENSION
+        Collection(cast("AsyncQdrantClient", Slow(client)), "passages"), MODEL
     )
     words = [f"passage {number}" for number in range(80)]
     writing = asyncio.create_task(writer.put(*version("a", words)))
