@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 from qdrant_client import QdrantClient, models
 
-from motet.models.embeddings import _LOCAL_MODELS
+from motet.models.encoders import ENCODERS
 from motet_retriever.stores.collections import EmbeddingModel
 from tests.integration.qdrant_wire import WireServer
 
@@ -20,8 +20,8 @@ PAGE = (ROOT / "docs/how-to/change-the-embedding-model.md").read_text("utf-8")
 
 def test_what_is_set_is_a_setting_of_the_service() -> None:
     named = re.findall(r"(?:MOTET_EMBEDDING_MODEL|model\.embedding)=local:(\S+)", PAGE)
-    assert len(named) == 2
-    assert set(named) <= set(_LOCAL_MODELS)
+    assert set(named) == {"all-minilm-l6-v2", "use-multilingual-v3"} <= set(ENCODERS)
+    assert set(re.findall(r"motet models pull (\S+)", PAGE)) <= set(ENCODERS)
     assert "${MOTET_EMBEDDING_MODEL:-" in (ROOT / "docker-compose.yml").read_text("utf-8")
     values = yaml.safe_load((ROOT / "helm/motet/values.yaml").read_text("utf-8"))
     assert "embedding" in values["model"]

@@ -334,6 +334,6 @@ async def test_another_embedding_model(mesh: TestMesh, dimension: int) -> None:
     texts = [TEXTS[passage.source] for passage in drawn.passages]
     assert np.allclose(drawn.passage_vectors, await other.embed_queries(texts), atol=1e-3)
     assert drawn.fact_vectors.shape == (len(drawn.facts), dimension)
-    assert drawn.name_vectors.shape == (len(drawn.by_key), dimension)
+    assert drawn.name_vectors.shape == (len(drawn.meanings), dimension)
     renewed = [span for span in mesh.spans() if span.name == "migrate graph"]
     assert sum(span.attributes["motet.documents"] for span in renewed) == len(TEXTS)

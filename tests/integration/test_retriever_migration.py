@@ -189,9 +189,9 @@ async def look(index: Index, text: str, by: Principal = STAFF) -> tuple[str, flo
     return best.passage.source, best.score
 
 
-async def migrated(indexes: Indexes, to: Words) -> None:
-    """Waits until the model serves."""
-    while indexes.now.embedder is not to:
+async def migrated(indexes: Indexes, to: Words, instead_of: PassageStore | None = None) -> None:
+    """Waits until the model serves, from another store than `instead_of`."""
+    while indexes.now.embedder is not to or indexes.now.store is instead_of:
         await indexes.follow()
         await asyncio.sleep(0)
 
@@ -216,6 +216,37 @@ def told(there: dict[tuple[str, str], StoredDocument]) -> dict[tuple[str, str], 
 
 def words_in(text: str) -> str:
     return " ".join(text.split())
+
+
+async def test_words_of_a_former_version_are_counted_anew(
+    place: Place, ingestion: Ingestion
+) -> None:
+    """With the same model: searches go on, and nothing is embedded again."""
+    model = Words("same")
+    former = EmbeddingModel(model.name, model.dimension, words=1)
+    collections = await place.collections()
+    async with await collections.open(former) as store:
+        over = ingestion.over(store, model)
+        for name, text in (("de", "Die Heizungen brummen"), ("ja", "昇降機を調べる")):
+            documents = [Document(source=name, text=text, media_type="text/plain")]
+            await over.ingest(STAFF, documents, Sources(fetch))
+        await collections.serve(former)
+        missed = await store.search(Query(1, STAFF, words="昇降機"))
+        assert not missed["sparse"]
+    await collections.close()
+    embedded = model.embedded
+    async with await place.open(model) as indexes:
+        assert (await indexes.now.store.find(STAFF, ["de"])).keys() == {"de"}
+        async with asyncio.timeout(20):
+            await migrated(indexes, model, instead_of=indexes.now.store)
+        async with indexes.taken() as index:
+            for words, source in (("昇降機", "ja"), ("Heizung", "de")):
+                found = await index.store.search(Query(1, STAFF, words=words))
+                assert [each.passage.source for each in found["sparse"]] == [source]
+    assert model.embedded == embedded
+    collections = await place.collections()
+    assert (await collections.state()).serving == EmbeddingModel(model.name, model.dimension)
+    await collections.close()
 
 
 @pytest.mark.parametrize("dimension", [16, 24])

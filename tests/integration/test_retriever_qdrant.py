@@ -21,6 +21,7 @@ from qdrant_client import AsyncQdrantClient, models
 from motet.errors import FaultError, SetupError
 from motet.messages import ANYBODY
 from motet_retriever.stores import qdrant_records, qdrant_writer
+from motet_retriever.stores.collections import EmbeddingModel
 from motet_retriever.stores.port import PassageStore, Query
 from motet_retriever.stores.qdrant_calls import Collection
 from motet_retriever.stores.qdrant_records import TERMS, Records
@@ -43,9 +44,11 @@ SERVER = os.environ.get("MOTET_TEST_QDRANT_URL")
 KEY = os.environ.get("MOTET_TEST_QDRANT_API_KEY", "any")
 OURS = "motet-test-"
 
+MODEL = EmbeddingModel("fake:m", DIMENSION)
+
 
 async def replica(client: AsyncQdrantClient) -> QdrantServerStore:
-    return await QdrantServerStore.over(hesitating(client), "passages", "fake:m", DIMENSION)
+    return await QdrantServerStore.over(hesitating(client), "passages", MODEL)
 
 
 @pytest.fixture
@@ -179,10 +182,10 @@ async def test_a_search_that_overlaps_a_first_version(client: AsyncQdrantClient)
             return answers
 
     reader = await QdrantServerStore.over(
-        cast("AsyncQdrantClient", Late(client)), "passages", "fake:m", DIMENSION
+        cast("AsyncQdrantClient", Late(client)), "passages", MODEL
     )
     writer = QdrantServerStore(
-        Collection(cast("AsyncQdrantClient", Slow(client)), "passages"), DIMENSION
+        Collection(cast("AsyncQdrantClient", Slow(client)), "passages"), MODEL
     )
     words = [f"passage {number}" for number in range(80)]
     writing = asyncio.create_task(writer.put(*version("a", words)))
@@ -205,7 +208,7 @@ async def test_replicas_delete_and_write_at_once(client: AsyncQdrantClient) -> N
 
 def doomed(client: AsyncQdrantClient, calls: int) -> QdrantServerStore:
     """The store of a process that is killed after so many calls to the server."""
-    return QdrantServerStore(Collection(dying(client, calls), "passages"), DIMENSION)
+    return QdrantServerStore(Collection(dying(client, calls), "passages"), MODEL)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -303,7 +306,7 @@ async def test_other_embeddings_are_refused(client: AsyncQdrantClient) -> None:
         ("fake:m", 9, r"dimension 8.*9"),
     ):
         with pytest.raises(SetupError, match=said):
-            await QdrantServerStore.over(client, "passages", model, dimension)
+            await QdrantServerStore.over(client, "passages", EmbeddingModel(model, dimension))
 
 
 async def test_a_collection_of_somebody_else_is_refused(client: AsyncQdrantClient) -> None:
@@ -321,6 +324,6 @@ async def test_replicas_that_open_at_once(client: AsyncQdrantClient) -> None:
 
 async def test_collections_are_apart(client: AsyncQdrantClient) -> None:
     one = await replica(client)
-    other = await QdrantServerStore.over(client, "others", "fake:m", DIMENSION)
+    other = await QdrantServerStore.over(client, "others", MODEL)
     await one.put(*version("a", ["apple"]))
     assert await everything(other) == {}

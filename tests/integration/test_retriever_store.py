@@ -25,7 +25,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from motet.errors import SetupError
 from motet.messages import ANYBODY, Condition, DocumentFailure, Principal, now
 from motet_retriever.stores import edge_search
-from motet_retriever.stores.bm25 import BM25
+from motet_retriever.stores.bm25 import MEAN
 from motet_retriever.stores.port import (
     Branch,
     HiddenError,
@@ -460,7 +460,7 @@ class TestQdrantEdge(PassageStoreContract):
         lengths = [1, 2, 3]  # words that are no stop words
         await store.put(*version("a", ["apple", "apple pear", "apple apple fig", "plum"]))
         found = await store.search(Query(5, ANYBODY, words="apple"))
-        k, b, average = 1.2, 0.75, BM25.avg_len
+        k, b, average = 1.2, 0.75, MEAN
         rarity = math.log(1 + (4 - 3 + 0.5) / (3 + 0.5))
         for position, times in enumerate([1, 1, 2]):
             length = 1 - b + b * lengths[position] / average

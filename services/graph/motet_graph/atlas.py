@@ -17,6 +17,8 @@ import asyncio
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
 from typing import NamedTuple
 
 from motet_graph.embedding import mentioned, without_vectors
@@ -24,6 +26,7 @@ from motet_graph.graph_map import GraphMap, build
 from motet_graph.lexical import terms
 from motet_graph.statements import DocumentPart
 from motet_graph.stores.port import EntityRecord, GraphStore
+from motet_graph.uncased import shared
 
 __all__ = ["Atlas"]
 
@@ -143,5 +146,11 @@ class _Sheet:
 
 
 def _drawn(held: Mapping[str, _Held], records: Mapping[str, EntityRecord]) -> GraphMap:
-    parts: Sequence[tuple[DocumentPart, Sequence[Counter[str]]]] = list(held.values())
+    every = sorted(held.values(), key=lambda each: each.part.source)
+    # What passages share follows from all of them, so it is looked for anew.
+    stored = iter(shared([passage for each in every for passage in each.part.passages]))
+    parts: Sequence[tuple[DocumentPart, Sequence[Counter[str]]]] = [
+        (replace(each.part, passages=tuple(islice(stored, len(each.part.passages)))), each.words)
+        for each in every
+    ]
     return build(parts, records)

@@ -3,14 +3,14 @@
 Invariants:
 
 - A map does not change; a change of the graph makes another one.
-- A node of the map is an entity with all its names: what is stated, abbreviated or spelled nearly
-  alike as one entity is one node.
+- A node of the map is an entity with all its names: what passages state to be one entity is one
+  node (`motet_graph.resolution`).
 - Two maps of graphs with the same content are equal, in whatever order documents came.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +21,7 @@ from motet.messages import Passage
 from motet_graph import names
 from motet_graph.lexical import Bm25
 from motet_graph.pagerank import Transitions
+from motet_graph.resolution import Resolution, resolve
 from motet_graph.statements import DocumentPart, StoredPassage, Vector
 from motet_graph.stores.port import EntityRecord
 
@@ -67,8 +68,8 @@ class GraphMap:
     passages: tuple[Passage, ...]
     entities: tuple[Entity, ...]
     facts: tuple[Fact, ...]
-    by_key: Mapping[str, int]
-    """Place of the entity that a key belongs to."""
+    meanings: Mapping[str, tuple[int, ...]]
+    """Places of the entities that a key may mean; more than one where it is ambiguous."""
     passage_vectors: Matrix
     fact_vectors: Matrix
     fact_ends: NDArray[np.int64]
@@ -85,9 +86,10 @@ class GraphMap:
     partial: bool
     """Whether there are passages, and so their statements, without vectors."""
 
-    def entity(self, name: str) -> int | None:
-        """The entity of a name, if there is one."""
-        return self.by_key.get(names.key(name))
+    def entities_of(self, name: str) -> tuple[int, ...]:
+        """The entities that a name may mean, those that most passages mention first."""
+        meant = self.meanings.get(names.key(name), ())
+        return tuple(sorted(meant, key=lambda place: (-len(self.entities[place].passages), place)))
 
 
 def build(
@@ -103,32 +105,27 @@ def build(
     parts = sorted(parts, key=lambda each: each[0].source)
     stored = [passage for part, _ in parts for passage in part.passages]
     dimension = next((len(each.vector) for each in stored if each.vector is not None), 0)
-    spelled: dict[str, Counter[str]] = defaultdict(Counter)
-    for each in stored:
-        for mention in each.mentions:
-            spelled[mention.key][mention.name] += 1
-    keys = sorted(spelled)
-    by_key, groups = _resolved(keys, spelled, [pair for each in stored for pair in each.aliases])
+    found = resolve(stored)
     mentions = np.array(
         [
             (place, entity)
             for place, each in enumerate(stored)
-            for entity in sorted({by_key[mention.key] for mention in each.mentions})
+            for entity in sorted({found.entity(each.passage.source, m.key) for m in each.mentions})
         ],
         np.int64,
     ).reshape(-1, 2)
-    facts, fact_vectors = _facts(stored, by_key, dimension)
+    facts, fact_vectors = _facts(stored, found, dimension)
     ends = np.array([(f.subject, f.object, f.passage) for f in facts], np.int64).reshape(-1, 3)
-    name_vectors, name_entities = _name_vectors(keys, records, by_key, dimension)
-    around: list[list[int]] = [[] for _ in groups]
+    name_vectors, name_entities = _name_vectors(found, records, dimension)
+    around: list[list[int]] = [[] for _ in found.names]
     for place, fact in enumerate(facts):
         around[fact.subject].append(place)
         around[fact.object].append(place)
     return GraphMap(
         passages=tuple(each.passage for each in stored),
-        entities=_entities(groups, spelled, mentions, len(stored)),
+        entities=_entities(found, mentions, len(stored)),
         facts=tuple(facts),
-        by_key=by_key,
+        meanings=found.meanings,
         passage_vectors=_stacked([each.vector for each in stored], dimension),
         fact_vectors=fact_vectors,
         fact_ends=ends,
@@ -136,7 +133,7 @@ def build(
         name_entities=name_entities,
         mentions=mentions,
         transitions=_transitions(
-            len(groups), len(stored), ends, mentions, near(name_vectors, name_entities)
+            len(found.names), len(stored), ends, mentions, near(name_vectors, name_entities)
         ),
         words=Bm25([words for _, each in parts for words in each]),
         around=tuple(tuple(each) for each in around),
@@ -144,50 +141,31 @@ def build(
     )
 
 
-def _resolved(
-    keys: Sequence[str],
-    spelled: Mapping[str, Counter[str]],
-    stated: Sequence[tuple[str, str]],
-) -> tuple[dict[str, int], list[list[str]]]:
-    """The entity of each key, and the keys of each entity."""
-    main = {key: names.canonical(spelled[key])[0] for key in keys}
-    root = names.components(keys, [*stated, *names.acronyms(main)])
-    places = {key: place for place, key in enumerate(sorted(set(root.values())))}
-    groups: list[list[str]] = [[] for _ in places]
-    for key in keys:
-        groups[places[root[key]]].append(key)
-    return {key: places[root[key]] for key in keys}, groups
-
-
-def _entities(
-    groups: Sequence[Sequence[str]],
-    spelled: Mapping[str, Counter[str]],
-    mentions: NDArray[np.int64],
-    passages: int,
-) -> tuple[Entity, ...]:
-    held: list[list[int]] = [[] for _ in groups]
+def _entities(found: Resolution, mentions: NDArray[np.int64], passages: int) -> tuple[Entity, ...]:
+    held: list[list[int]] = [[] for _ in found.names]
     weight = np.bincount(mentions[:, 0], minlength=passages) if len(mentions) else np.zeros(0)
     for passage, entity in mentions:
         held[entity].append(int(passage))
     return tuple(
         Entity(
-            tuple(names.canonical(sum((spelled[key] for key in group), Counter[str]()))),
-            tuple(group),
+            found.names[place],
+            found.keys[place],
             # A passage that mentions little else says most of it.
             tuple(sorted(held[place], key=lambda each: (int(weight[each]), each))),
         )
-        for place, group in enumerate(groups)
+        for place in range(len(found.names))
     )
 
 
 def _facts(
-    stored: Sequence[StoredPassage], by_key: Mapping[str, int], dimension: int
+    stored: Sequence[StoredPassage], found: Resolution, dimension: int
 ) -> tuple[list[Fact], Matrix]:
     facts: list[Fact] = []
     vectors: list[Vector | None] = []
     for place, each in enumerate(stored):
         for stated in each.statements:
-            subject, obj = by_key[stated.subject], by_key[stated.object]
+            subject = found.entity(each.passage.source, stated.subject)
+            obj = found.entity(each.passage.source, stated.object)
             if subject != obj:
                 facts.append(Fact(subject, stated.predicate, obj, place))
                 vectors.append(stated.vector)
@@ -195,14 +173,17 @@ def _facts(
 
 
 def _name_vectors(
-    keys: Sequence[str],
-    records: Mapping[str, EntityRecord],
-    by_key: Mapping[str, int],
-    dimension: int,
+    found: Resolution, records: Mapping[str, EntityRecord], dimension: int
 ) -> tuple[Matrix, NDArray[np.int64]]:
-    having = [key for key in keys if key in records and records[key].vector is not None]
-    vectors = _stacked([records[key].vector for key in having], dimension)
-    return vectors, np.array([by_key[key] for key in having], np.int64)
+    having = [
+        (key, entity)
+        for key, entity in sorted(
+            (key, entity) for entity, keys in enumerate(found.keys) for key in keys
+        )
+        if key in records and records[key].vector is not None
+    ]
+    vectors = _stacked([records[key].vector for key, _ in having], dimension)
+    return vectors, np.array([entity for _, entity in having], np.int64)
 
 
 def near(

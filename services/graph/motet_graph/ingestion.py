@@ -37,7 +37,7 @@ from motet_graph.stores.port import GraphStore
 
 __all__ = ["Ingestion"]
 
-FORMAT = 1
+FORMAT = 2
 """Raised when documents are to be read anew."""
 GROUP = 64
 """Passages that are read and embedded together, where that many are waiting."""

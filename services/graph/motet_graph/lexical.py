@@ -6,35 +6,23 @@ Okapi BM25 with the idf of Lucene, `ln(1 + (N - n + 0.5) / (n + 0.5))`, k1 = 1.5
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from motet_graph.extraction.words import FUNCTION_WORDS
+from motet.text.words import term_list
 
 __all__ = ["Bm25", "terms"]
 
 K1 = 1.5
 B = 0.75
-_TERM = re.compile(r"[^\W_]+")
 
 
 def terms(text: str) -> Counter[str]:
-    """The words of a text that are no function words, plural and possessive endings left off."""
-    return Counter(
-        _stem(word) for word in _TERM.findall(text.casefold()) if word not in FUNCTION_WORDS
-    )
-
-
-def _stem(word: str) -> str:
-    if len(word) > 4 and word.endswith("ies"):
-        return f"{word[:-3]}y"
-    if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
-        return word[:-1]
-    return word
+    """The terms of a text in its own language (`motet.text.words`)."""
+    return Counter(term_list(text))
 
 
 class Bm25:

@@ -10,7 +10,7 @@ import difflib
 import itertools
 import math
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 from motet.errors import FaultError
 from motet.messages import (
@@ -27,6 +27,7 @@ from motet.messages import (
 )
 from motet_graph import names
 from motet_graph.graph_map import GraphMap
+from motet_graph.uncased import with_literal
 
 __all__ = ["entity", "neighbourhood", "paths"]
 
@@ -45,23 +46,26 @@ def entity(graph: GraphMap, request: EntityRequest) -> EntityResult:
     Raises:
         FaultError: `not_found`; its detail has names that are like it.
     """
-    place = _place(graph, request.name)
+    graph = with_literal(graph, request.name)
+    places = _places(graph, request.name)
+    in_turn = itertools.zip_longest(*(graph.entities[place].passages for place in places))
+    passages = dict.fromkeys(each for turn in in_turn for each in turn if each is not None)
     return EntityResult(
-        entity=_entity(graph, place),
-        passages=tuple(
-            graph.passages[each] for each in graph.entities[place].passages[: request.limit]
-        ),
+        entity=_entity(graph, places[0]),
+        passages=tuple(graph.passages[each] for each in itertools.islice(passages, request.limit)),
+        namesakes=tuple(_entity(graph, place) for place in places[1:]),
     )
 
 
 def neighbourhood(graph: GraphMap, request: NeighbourhoodRequest) -> NeighbourhoodResult:
-    """The statements around an entity, the nearest first.
+    """The statements around an entity, and around others of that name, the nearest first.
 
     Raises:
         FaultError: `not_found`.
     """
-    start = _place(graph, request.name)
-    seen, edge = {start}, [start]
+    graph = with_literal(graph, request.name)
+    starts = _places(graph, request.name)
+    seen, edge = set(starts), [*starts]
     found: dict[tuple[int, str, int], list[int]] = {}
     for _ in range(request.depth):
         beyond: list[int] = []
@@ -77,9 +81,9 @@ def neighbourhood(graph: GraphMap, request: NeighbourhoodRequest) -> Neighbourho
                         seen.add(end)
                         beyond.append(end)
         edge = beyond
-    near = {end for subject, _, obj in found for end in (subject, obj)} - {start}
+    near = {end for subject, _, obj in found for end in (subject, obj)} - {starts[0]}
     return NeighbourhoodResult(
-        entity=_entity(graph, start),
+        entity=_entity(graph, starts[0]),
         entities=tuple(_entity(graph, place) for place in sorted(near)),
         statements=tuple(
             _statement(graph, subject, predicate, obj, passages)
@@ -96,10 +100,14 @@ def paths(graph: GraphMap, request: PathsRequest) -> PathsResult:
     Raises:
         FaultError: `not_found`.
     """
-    start, end = _place(graph, request.start), _place(graph, request.end)
-    found = sorted(
-        _shortest(graph, start, end, request.max_length), key=lambda path: _common(graph, path)
-    )[: request.limit]
+    graph = with_literal(with_literal(graph, request.start), request.end)
+    starts, ends = _places(graph, request.start), _places(graph, request.end)
+    every = [
+        path
+        for start, end in itertools.product(starts, ends)
+        for path in _shortest(graph, start, end, request.max_length)
+    ]
+    found = sorted(every, key=lambda path: (len(path), *_common(graph, path)))[: request.limit]
     passages: dict[str, int] = {}
     shown: list[GraphPath] = []
     for path in found:
@@ -108,6 +116,7 @@ def paths(graph: GraphMap, request: PathsRequest) -> PathsResult:
             GraphPath(
                 entities=tuple(graph.entities[place].name for place in path),
                 statements=tuple(statement for statement, _ in statements),
+                joined_by_name=tuple(_joined_by_name(graph, path)),
             )
         )
         for _, stating in statements:
@@ -117,17 +126,39 @@ def paths(graph: GraphMap, request: PathsRequest) -> PathsResult:
     )
 
 
-def _place(graph: GraphMap, name: str) -> int:
-    place = graph.entity(name)
-    if place is None:
+def _joined_by_name(graph: GraphMap, path: Sequence[int]) -> Iterator[str]:
+    """See `GraphPath.joined_by_name`."""
+    stating = [_documents(graph, *pair) for pair in itertools.pairwise(path)]
+    for place, (before, after) in zip(path[1:-1], itertools.pairwise(stating), strict=True):
+        if before.isdisjoint(after):
+            yield graph.entities[place].name
+
+
+def _documents(graph: GraphMap, one: int, other: int) -> set[str]:
+    """The documents that state something of two entities."""
+    facts = (graph.facts[number] for number in graph.around[one])
+    return {
+        graph.passages[fact.passage].source
+        for fact in facts
+        if {fact.subject, fact.object} == {one, other}
+    }
+
+
+def _places(graph: GraphMap, name: str) -> tuple[int, ...]:
+    places = graph.entities_of(name)
+    if not places:
         key = names.key(name)
-        like = difflib.get_close_matches(key, graph.by_key, SUGGESTIONS, LIKE)
-        near = [graph.entities[graph.by_key[each]].name for each in like]
+        like = difflib.get_close_matches(key, graph.meanings, SUGGESTIONS, LIKE)
+        near = list(
+            dict.fromkeys(
+                graph.entities[place].name for each in like for place in graph.meanings[each]
+            )
+        )
         hint = f" There is {', '.join(map(repr, near))}." if near else ""
         raise FaultError.of(
             FaultType.NOT_FOUND, f"The graph knows no entity {name!r}.{hint}", near=near
         )
-    return place
+    return places
 
 
 def _entity(graph: GraphMap, place: int) -> GraphEntity:

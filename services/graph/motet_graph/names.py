@@ -13,17 +13,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
+import regex
+
 __all__ = [
-    "acronym_of",
-    "acronyms",
     "canonical",
     "components",
     "is_acronym",
     "key",
-    "stated_aliases",
 ]
 
 _DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-"))
@@ -32,20 +30,7 @@ _ARTICLE = re.compile(r"^(?:the|a|an)\s+(?=\S)")
 _POSSESSIVE = re.compile(r"'s?(?=\s|$)")
 _NOT_A_WORD = re.compile(r"[^\w\s&+#%$€£/-]+")
 _SPACED_DASH = re.compile(r"\s*-\s*")
-_ACRONYM = re.compile(r"^(?:[A-Z]\.?){2,8}$")
-_SMALL = frozenset(
-    {"of", "the", "and", "for", "in", "de", "la", "le", "du", "des", "on", "to", "&"}
-)
-_PARENTHESIS = re.compile(
-    r"\b(?P<name>(?:[A-Z][\w'.&-]{0,40})(?:\s+(?:(?:of|the|and|for|in|de|la|&)\s+){0,2}[A-Z][\w'.&-]{0,40}){0,7})"
-    r"\s*\(\s*(?:or\s+|the\s+|abbreviated\s+|also\s+)?[\"'“]?(?P<other>[A-Z][\w.&-]{1,9})[\"'”]?\s*[),;]"
-)
-_KNOWN_AS = re.compile(
-    r"\b(?P<name>(?:[A-Z][\w'.&-]{0,40})(?:\s+[A-Z][\w'.&-]{0,40}){0,5})\s*,?\s*\(?"
-    r"(?:(?:better|also|formerly|originally|commonly|professionally|popularly)\s+)"
-    r"(?:known|called|referred to|credited)\s+(?:as|to as)?\s*[\"'“]?"
-    r"(?P<other>(?:[A-Z][\w'.&-]{0,40})(?:\s+[A-Z][\w'.&-]{0,40}){0,5})"
-)
+_ACRONYM = regex.compile(r"(?:\p{Lu}\.?){2,8}")
 
 
 def key(name: str) -> str:
@@ -63,61 +48,7 @@ def key(name: str) -> str:
 
 def is_acronym(name: str) -> bool:
     """Whether a name is capital letters only, such as `WHO` or `U.N.`."""
-    return _ACRONYM.match(name) is not None
-
-
-def acronym_of(name: str) -> str:
-    """The initials of a name of several words, without its small words; else empty."""
-    words = [word for word in re.split(r"[\s-]+", name) if word and word.casefold() not in _SMALL]
-    if len(words) < 2 or not all(word[0].isupper() for word in words):
-        return ""
-    return "".join(word[0] for word in words)
-
-
-def stated_aliases(text: str) -> list[tuple[str, str]]:
-    """Pairs of names that a text says are of one entity: `X (Y)`, `X, also known as Y`.
-
-    In brackets only an abbreviation of the name before counts: letters of `Y` in order in `X`, its
-    first letter at the beginning of a word (Schwartz and Hearst, 2003).
-    """
-    found: list[tuple[str, str]] = []
-    for match in _PARENTHESIS.finditer(text):
-        name, other = match["name"].strip(), match["other"].strip()
-        if is_acronym(other) and (long := _long_form(name, other)):
-            found.append((long, other))
-    found += [(match["name"].strip(), match["other"].strip()) for match in _KNOWN_AS.finditer(text)]
-    return [(name, other) for name, other in found if key(name) and key(name) != key(other)]
-
-
-def _long_form(name: str, short: str) -> str | None:
-    """The shortest end of `name` that `short` abbreviates."""
-    letters = [letter.lower() for letter in short if letter.isalnum()]
-    words = name.split()
-    for first in range(len(words) - 1, -1, -1):
-        candidate = " ".join(words[first:])
-        if candidate[0].lower() != letters[0]:
-            continue
-        rest = iter(candidate.lower())
-        if len(words) - first >= 2 and all(letter in rest for letter in letters):
-            return candidate
-    return None
-
-
-def acronyms(names: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Pairs of keys, an acronym and the only name in `names` (key to spelling) that it abbreviates.
-
-    Where several names have these initials, nothing is paired: they cannot be told apart.
-    """
-    long: dict[str, list[str]] = defaultdict(list)
-    for each, spelling in names.items():
-        if initials := acronym_of(spelling):
-            long[initials].append(each)
-    pairs: list[tuple[str, str]] = []
-    for each, spelling in names.items():
-        letters = spelling.replace(".", "")
-        if is_acronym(spelling) and len(letters) >= 3 and len(long.get(letters, ())) == 1:
-            pairs.append((each, long[letters][0]))
-    return pairs
+    return _ACRONYM.fullmatch(name) is not None
 
 
 def components(keys: Iterable[str], pairs: Iterable[tuple[str, str]]) -> dict[str, str]:

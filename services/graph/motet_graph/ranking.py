@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from motet_graph import names
 from motet_graph.graph_map import GraphMap
 from motet_graph.pagerank import personalised_pagerank
 
@@ -93,8 +92,7 @@ def _from_names(graph: GraphMap, question: str) -> NDArray[np.float64]:
     words = question.split()
     for length in range(LONGEST_NAME, 0, -1):
         for first in range(len(words) - length + 1):
-            entity = graph.by_key.get(names.key(" ".join(words[first : first + length])))
-            if entity is not None:
+            for entity in graph.entities_of(" ".join(words[first : first + length])):
                 weight[entity] = 1 / max(len(graph.entities[entity].passages), 1)
     return weight
 

@@ -150,6 +150,11 @@ class Filling:
         """Returns when the other collection serves; what fails is tried again."""
         wait_s, longest_s = AGAIN_S
         now, then = self._way.serving.name, self._follower.model.name
+        if now == then:
+            now, then = (
+                f"{now} with the words of a former version",
+                f"{then} with those of this one",
+            )
         log.info("%s: %s serves, and %s is made ready beside it", self._what, now, then)
         while True:
             try:
@@ -279,7 +284,9 @@ class Filling:
         tenant, source = _key(stored)
         if (await self._target.find(stored.owner, [source])).get(source) == stored.document:
             return 0
-        passages = await embedded_anew(stored.passages, self._embed)
+        passages = [*stored.passages]
+        if not self._way.serving.compares(self._follower.model):
+            passages = await embedded_anew(passages, self._embed)
         async with self._follower.turn(tenant, source):
             if (await self._source.find(stored.owner, [source])).get(source) != stored.document:
                 return 1

@@ -75,7 +75,9 @@ def summarised_by(model: ChatModel) -> Summarise:
     """Has a chat model summarise; of a long conversation the end of what is older counts."""
 
     async def summarise(text: str) -> str:
-        messages = PROMPTS.load("summary").messages(conversation=fenced(text[-SHOWN:], SHOWN))
+        messages = PROMPTS.load("summary").messages(
+            conversation=fenced(text[-SHOWN:], SHOWN, "conversation")
+        )
         said = await model.structured(messages, Summary, name="summary", max_tokens=800)
         return said.summary
 

@@ -2,7 +2,9 @@
 
 Where the collection that serves was made with another model than the settings name, it goes on
 serving, with its own model. The one of the new model is filled beside it: the words that are stored
-are embedded anew, and nothing is fetched or parsed. Then the pointer is moved.
+are embedded anew, and nothing is fetched or parsed. Then the pointer is moved. The same is done
+where words were counted in another way (`motet_retriever.stores.bm25`), with the vectors that are
+there.
 
 Invariants:
 
@@ -83,7 +85,8 @@ class Indexes:
             stack.push_async_callback(collections.close)
             serving = (await collections.state()).serving
             model = embedder
-            if serving is not None and serving != own:
+            alike = serving is not None and serving.compares(own)
+            if serving is not None and serving != own and not alike:
                 model = await _loaded(former, serving, own, collections)
             store = await stack.enter_async_context(await collections.open(own))
             following = Index(MirroredStore(own, store, watch), embedder)
@@ -94,6 +97,8 @@ class Indexes:
                 old = await stack.enter_async_context(await collections.open(serving))
 
                 async def reembed(passages: Sequence[IndexedPassage]) -> list[IndexedPassage]:
+                    if alike:  # only the words are counted in another way
+                        return [*passages]
                     return await embedded_anew(passages, embedder.embed)
 
                 follower = Follower(own, store, reembed)

@@ -1,56 +1,36 @@
-"""Phrases: what a question or a passage speaks of, told without a model.
-
-By spelling alone, so names are found in scripts that have capital letters, and the words that say
-nothing by themselves are those of English; elsewhere fewer words are left out.
-"""
+"""Phrases: what a question or a passage speaks of, told without a model (`motet.text`)."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
+
+import regex
+
+from motet.text.languages import language_of
+from motet.text.names import name_spans
+from motet.text.words import fold, stop_words, tokens
+from motet.text.words import terms as terms_of
 
 __all__ = ["clauses", "names_in", "phrases_in", "remaining", "terms"]
 
-_FUNCTION_WORDS = (
-    "a about after all also am an and any are as at be because been before being between both but "
-    "by can could did do does during each either for from had has have he her here hers him his "
-    "how however i if in into is it its just many may me might more most much must my no nor not "
-    "now of off on once one only or other our out over own same she should since so some such "
-    "than that the their them then there these they this those through to too under until up upon "
-    "us very was we were what when where whether which while who whom whose why will with within "
-    "without would you your "
-)
-_SAYING_NOTHING = frozenset(_FUNCTION_WORDS.split())
-_WORD = re.compile(r"[^\W_]+")
-_NAME = re.compile(
-    r"\b[^\W\d_a-z][\w'’.-]*(?:\s+(?:(?:of|the|and|de|la|von|van|der|du|al|in|for)\s+){0,2}"
-    r"[^\W\d_a-z][\w'’.-]*)*"
-)
-_CLAUSE = re.compile(
-    r"\s*(?:[,;:()?!]|[-–—]\s|\b(?:and|but|or|because|which|who|whom|whose|that|where|when|while|if|"
-    r"than|after|before|by|of|in|on|at|from|to|for|with)\b)\s*",
-    re.IGNORECASE,
-)
+_STOP = regex.compile(r"[[\p{Po}\p{Ps}\p{Pe}]--[.'’\"&@/%#*]]|\s\p{Pd}\s", regex.VERSION1)
+"""Punctuation that ends a part of a sentence."""
+_AROUND = regex.compile(r"^[\p{P}--#]+|[\p{P}--#]+$", regex.VERSION1)
+UNTOLD = "en"
+"""The language of what is too short to tell it."""
 
 
-def terms(text: str) -> set[str]:
-    """The words of a text that say something, plural and possessive endings left off."""
-    return {_stem(word) for word in _WORD.findall(text.casefold()) if word not in _SAYING_NOTHING}
-
-
-def _stem(word: str) -> str:
-    if len(word) > 4 and word.endswith("ies"):
-        return f"{word[:-3]}y"
-    if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
-        return word[:-1]
-    return word
+def terms(text: str, language: str | None = None) -> frozenset[str]:
+    """The terms of a text: stems of words that say something, numbers, identifiers."""
+    return terms_of(text, language or language_of(text) or UNTOLD)
 
 
 def remaining(question: str, texts: Iterable[str]) -> str:
     """The words of a question that none of the texts has, as they stand in it."""
-    known = set[str]().union(*map(terms, texts))
-    words = (word.strip('?!.,;:()"“”') for word in question.split())
-    return " ".join(word for word in words if (said := terms(word)) and not said <= known)
+    language = language_of(question) or UNTOLD
+    known = frozenset[str]().union(*(terms(text, language) for text in texts))
+    words = (_AROUND.sub("", word) for word in question.split())
+    return " ".join(word for word in words if (said := terms(word, language)) and not said <= known)
 
 
 def names_in(text: str, *, known: str = "") -> list[str]:
@@ -60,26 +40,37 @@ def names_in(text: str, *, known: str = "") -> list[str]:
         text: Where to look. A word in capital letters at the beginning of a sentence counts too.
         known: Names of which it has all words are left out.
     """
-    there = terms(known)
+    language = language_of(text) or UNTOLD
+    there = terms(known, language)
     found: dict[str, None] = {}
-    for match in _NAME.finditer(text):
-        words = match[0].rstrip(".'’-").split()
-        while words and words[0].casefold() in _SAYING_NOTHING:
-            words = words[1:]
-        name = " ".join(words)
-        said = terms(name)
+    for span in name_spans(text, language, eager=True):
+        said = terms(span.text, language)
         if said and not said <= there:
-            found.setdefault(name)
+            found.setdefault(span.text)
     return list(found)
 
 
 def clauses(question: str) -> list[str]:
     """The parts of a question between its stops, those of two terms or more."""
-    parts = (part.strip() for part in re.split(r"[,;:()?!]|\s[-–—]\s", question))
-    return [part for part in parts if len(terms(part)) > 1]
+    language = language_of(question) or UNTOLD
+    parts = (part.strip() for part in _STOP.split(question))
+    return [part for part in parts if len(terms(part, language)) > 1]
 
 
 def phrases_in(question: str) -> list[str]:
-    """The noun phrases of a question as far as spelling tells, those of two terms or more."""
-    parts = (part.strip(" .'\"") for part in _CLAUSE.split(question) if part)
-    return [part for part in parts if len(terms(part)) > 1]
+    """The runs of words between words that say nothing, those of two terms or more."""
+    language = language_of(question) or UNTOLD
+    ignored = stop_words(language)
+    runs: list[list[int]] = []
+    goes_on = False
+    for token in tokens(question):
+        if fold(token.text) in ignored:
+            goes_on = False
+            continue
+        if goes_on and not _STOP.search(question, runs[-1][1], token.start):
+            runs[-1][1] = token.end
+        else:
+            runs.append([token.start, token.end])
+        goes_on = True
+    parts = (question[begin:stop] for begin, stop in runs)
+    return [part for part in parts if len(terms(part, language)) > 1]

@@ -77,7 +77,8 @@ class ModelReranker:
         )
         said = await self._model.structured(
             PROMPTS.load("rank").messages(
-                question=fenced(question, QUESTION), passages=fenced(shown, 2 * EVIDENCE)
+                question=fenced(question, QUESTION),
+                passages=fenced(shown, 2 * EVIDENCE, "passages"),
             ),
             _order_schema(len(texts)),
             name="rank",

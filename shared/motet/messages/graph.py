@@ -163,6 +163,8 @@ class EntityResult(Message):
 
     entity: GraphEntity
     passages: tuple[Passage, ...]
+    namesakes: tuple[GraphEntity, ...] = ()
+    """Others that passages call by the same name; `passages` then has some of each in turn."""
 
 
 class NeighbourhoodRequest(Message):
@@ -205,6 +207,9 @@ class GraphPath(Value):
     """Canonical names along the way, both ends included."""
     statements: tuple[GraphStatement, ...]
     """What connects each to the next."""
+    joined_by_name: tuple[str, ...] = ()
+    """Those along the way that one document speaks of before and another after, where no document
+    has both: only the spelling of the name says that they are one."""
 
 
 class PathsResult(Message):

@@ -15,17 +15,16 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from motet.errors import SetupError
 from motet.messages import Usage
 from motet.models import weights
 from motet.models.cache import DiskCache, request_key
 from motet.models.choice import LOCAL, ModelChoice
+from motet.models.encoders import ENCODERS, PACKAGES
 from motet.models.faults import model_failed
 from motet.models.metering import paid
 from motet.models.observation import Observation, observed
@@ -47,34 +46,6 @@ _QUESTIONS = 2048
 """Questions whose vectors are kept in memory, 3 MB at 384 dimensions."""
 
 __all__ = ["CachedEmbedder", "Embedder", "LocalEmbedder", "RemoteEmbedder", "embedder"]
-
-_BATCH = 4
-"""Larger batches leave the processor's caches: 32 texts of 200 tokens took 1.4 times the time of 8
-times 4, and 1 GB where 4 take 0.3."""
-_PACKAGES = ("numpy", "onnxruntime", "tokenizers")
-
-
-@dataclass(frozen=True, slots=True)
-class _LocalModel:
-    """How a model was trained to be asked."""
-
-    dimension: int
-    pooling: Literal["mean", "first"]
-    """`mean` over the tokens that are not padding, or the first token's state."""
-    max_tokens: int
-    """What is longer is cut."""
-    question: str = ""
-    """What stands before a question."""
-
-
-_LOCAL_MODELS = {
-    # https://huggingface.co/BAAI/bge-small-en-v1.5, "Usage"; it reads 512 tokens.
-    "bge-small-en-v1.5": _LocalModel(
-        384, "first", 512, "Represent this sentence for searching relevant passages: "
-    ),
-    # https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2: `max_seq_length` is 256.
-    "all-minilm-l6-v2": _LocalModel(384, "mean", 256),
-}
 
 
 class Embedder(Protocol):
@@ -184,26 +155,26 @@ class CachedEmbedder:
 
 
 class LocalEmbedder:
-    """A sentence-transformers model as ONNX, in this process; costs nothing and is not metered."""
+    """A model in this process; costs nothing and is not metered."""
 
     def __init__(self, name: str, model: Path) -> None:
-        """`model` is the ONNX file; `tokenizer.json` lies beside it."""
+        """`model` is the model's own file; its other files lie beside it."""
         try:
-            self._how = _LOCAL_MODELS[name]
+            self._how = ENCODERS[name]
         except KeyError:
             raise SetupError(
                 f"MOTET_EMBEDDING_MODEL={LOCAL}:{name} is no embedding model; there is "
-                f"{', '.join(f'{LOCAL}:{each}' for each in _LOCAL_MODELS)}."
+                f"{', '.join(f'{LOCAL}:{each}' for each in ENCODERS)}."
             ) from None
         self.dimension = self._how.dimension
-        missing = [package for package in _PACKAGES if find_spec(package) is None]
+        missing = [package for package in PACKAGES if find_spec(package) is None]
         if missing:
             raise SetupError(
                 f"Embeddings on this machine need {' and '.join(missing)}: "
                 "install `motet[embeddings]`."
             )
         self._choice = ModelChoice(provider=LOCAL, name=name)
-        self._model = model
+        self._encoder = self._how.load(model)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="embeddings")
 
     @property
@@ -225,49 +196,18 @@ class LocalEmbedder:
             tokens = 0
             # Texts of like length share a batch, so that little of it is padding.
             by_length = sorted(range(len(texts)), key=lambda index: len(texts[index]))
-            for first in range(0, len(by_length), _BATCH):
-                rows = by_length[first : first + _BATCH]
+            for first in range(0, len(by_length), self._how.batch):
+                rows = by_length[first : first + self._how.batch]
                 batch = [texts[row] for row in rows]
                 vectors[rows], read = await loop.run_in_executor(self._thread, self._embed, batch)
                 tokens += read
             _observe(observation, self.dimension, Usage(input_tokens=tokens))
         return vectors
 
-    @cached_property
-    def _loaded(self) -> tuple[Any, Any]:
-        """The session and the tokenizer; only ever asked for in the thread."""
-        import onnxruntime
-        from tokenizers import Tokenizer
-
-        options = onnxruntime.SessionOptions()
-        options.enable_cpu_mem_arena = False  # it would keep the largest batch's memory
-        # Threads that wait for work sleep instead of spinning: others use these cores.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        session = onnxruntime.InferenceSession(
-            self._model, options, providers=["CPUExecutionProvider"]
-        )
-        tokenizer = Tokenizer.from_file(str(self._model.with_name("tokenizer.json")))
-        tokenizer.enable_truncation(self._how.max_tokens)
-        tokenizer.enable_padding()  # to the longest of the batch
-        return session, tokenizer
-
     def _embed(self, texts: list[str]) -> tuple[Vectors, int]:
-        """Vectors of one batch, and how many tokens it had."""
-        import numpy as np
-
-        session, tokenizer = self._loaded
-        encodings = tokenizer.encode_batch(texts)
-        ids = np.array([encoding.ids for encoding in encodings], np.int64)
-        mask = np.array([encoding.attention_mask for encoding in encodings], np.int64)
-        given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        wanted = {each.name for each in session.get_inputs()}
-        outputs = session.run(None, {key: value for key, value in given.items() if key in wanted})
-        states: Vectors = outputs[0]
-        if self._how.pooling == "first":
-            return _normalised(states[:, 0]), int(mask.sum())
-        weight = mask[..., None].astype(np.float32)
-        mean = (states * weight).sum(axis=1) / weight.sum(axis=1)
-        return _normalised(mean), int(mask.sum())
+        """Vectors of one batch, and how many tokens it had. Only ever called in the thread."""
+        vectors, tokens = self._encoder.encode(texts)
+        return _normalised(vectors), tokens
 
 
 class RemoteEmbedder:

@@ -26,10 +26,12 @@ from motet.text.numerals import is_numeral, plain_numeral
 
 __all__ = [
     "Token",
+    "common_words",
     "coverage",
     "fold",
     "language_for",
     "stem",
+    "stemmed_languages",
     "stop_words",
     "term_list",
     "terms",
@@ -111,6 +113,18 @@ def stop_words(language: str | None) -> frozenset[str]:
         return frozenset(larger)
     # The compact lists lack some particles, and the larger ones hold words that say much.
     return frozenset(compact | {word for word in larger if len(word) <= _PARTICLE})
+
+
+@cache
+def common_words(language: str | None) -> frozenset[str]:
+    """Words that are no names, folded: stop words, and what else is frequent in any text."""
+    base = base_language(language)
+    if base is None:
+        return frozenset()
+    import stopwordsiso
+
+    known = {"nb": "no", "nn": "no"}.get(base, base)
+    return stop_words(base) | {fold(word) for word in stopwordsiso.stopwords(known)}
 
 
 def language_for(text: str, language: str | None) -> str | None:
@@ -196,6 +210,18 @@ def _stemmer_name(language: str | None) -> str | None:
     name = (Locale("en").languages.get(language) or "").casefold()
     known: list[str] = snowballstemmer.algorithms()
     return next((word for word in name.split() if word in known), None)
+
+
+@cache
+def stemmed_languages() -> tuple[str, ...]:
+    """The languages that there is a stemmer for, one code for each stemmer."""
+    from babel import Locale
+
+    codes: dict[str, str] = {}
+    for code in sorted(Locale("en").languages, key=lambda code: (len(code), code)):
+        if code.isalpha() and (name := _stemmer_name(code)) is not None:
+            codes.setdefault(name, code)
+    return tuple(sorted(codes.values()))
 
 
 _stemmers = threading.local()

@@ -101,7 +101,7 @@ async def test_what_the_model_makes_up_is_left_out() -> None:
     extractor = ModelExtractor(model)
     found = await extractor.extract(GraphPassage(id="1", title="Acme", text="Ada leads it."))
     assert triples(found.statements) == {("Ada", "leads", "Acme")}
-    assert extractor.name.startswith("extract.v1:")
+    assert extractor.name.startswith("extract.v2:")
 
 
 @pytest.mark.parametrize(

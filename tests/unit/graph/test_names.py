@@ -39,40 +39,6 @@ def test_a_key_is_its_own_key_or_empty(name: str) -> None:
     assert key == key.strip()
 
 
-@pytest.mark.parametrize(
-    "text, pairs",
-    [
-        (
-            "The Environmental Protection Agency (EPA) said so.",
-            [("Environmental Protection Agency", "EPA")],
-        ),
-        ("He moved to Paris (France) in May.", []),
-        (
-            "Marion Morrison, better known as John Wayne, acted.",
-            [("Marion Morrison", "John Wayne")],
-        ),
-        ("The World Health Organization (WHO), in Geneva", [("World Health Organization", "WHO")]),
-        ("Acme (XYZ) is a company.", []),
-    ],
-)
-def test_aliases_that_a_text_states(text: str, pairs: list[tuple[str, str]]) -> None:
-    found = names.stated_aliases(text)
-    assert [(names.key(a), names.key(b)) for a, b in found] == [
-        (names.key(a), names.key(b)) for a, b in pairs
-    ]
-
-
-def test_acronyms_that_mean_one_name_only() -> None:
-    spelled = {
-        "who": "WHO",
-        "world health organization": "World Health Organization",
-        "epa": "EPA",
-        "environmental protection agency": "Environmental Protection Agency",
-        "economic partnership agreement": "Economic Partnership Agreement",
-    }
-    assert names.acronyms(spelled) == [("who", "world health organization")]
-
-
 @given(st.randoms(use_true_random=False))
 def test_components_do_not_depend_on_the_order(order: random.Random) -> None:
     keys = list("abcdefgh")

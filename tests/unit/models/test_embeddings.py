@@ -21,7 +21,7 @@ from tests.embedder import LetterEmbedder
 from tests.unit.models.fake_server import FakeServer, failure
 
 SettingsOf = Callable[..., Settings]
-MODELS = ("bge-small-en-v1.5", "all-minilm-l6-v2")
+MODELS = ("bge-small-en-v1.5", "all-minilm-l6-v2", "use-multilingual-v3")
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -39,7 +39,7 @@ def local(request: pytest.FixtureRequest) -> Embedder:
 async def test_vectors_have_length_one_and_come_in_order(local: Embedder) -> None:
     texts = ["short", "a longer text " * 20, "ünïcode", "", "a text of middling length"] * 20
     vectors = await local.embed(texts)
-    assert vectors.shape == (100, local.dimension) == (100, 384)
+    assert vectors.shape == (100, local.dimension)
     assert vectors.dtype == np.float32
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     alone = np.concatenate([await local.embed([text]) for text in texts[:5]])
@@ -63,8 +63,34 @@ async def test_the_end_of_a_very_long_text_is_not_read(local: Embedder) -> None:
     assert first @ second > 0.999
 
 
+@pytest.mark.parametrize("local", ["use-multilingual-v3"], indirect=True)
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Wie lange darf ich eine Ware zurückschicken?",
+        "¿Cuánto tiempo tengo para devolver un producto?",
+        "Combien de temps ai-je pour retourner un article ?",
+        "商品は何日以内に返品できますか。",
+        "كم من الوقت لدي لإعادة المنتج؟",
+        "Сколько дней можно возвращать товар?",
+    ],
+)
+async def test_a_question_finds_its_answer_in_another_language(
+    local: Embedder, question: str
+) -> None:
+    (asked,) = await local.embed_queries([question])
+    answer, other, third = await local.embed(
+        [
+            "Customers can return goods within thirty days of purchase.",
+            "The orchestra rehearses on Thursday evenings.",
+            "Customers find the car park behind the shop.",
+        ]
+    )
+    assert asked @ answer > max(asked @ other, asked @ third) + 0.1
+
+
 async def test_no_texts_are_no_vectors(local: Embedder) -> None:
-    assert (await local.embed([])).shape == (0, 384)
+    assert (await local.embed([])).shape == (0, local.dimension)
 
 
 async def test_callers_share_the_model(local: Embedder) -> None:

@@ -396,6 +396,7 @@ def test_the_manifest_is_sound(monkeypatch: pytest.MonkeyPatch) -> None:
         "qwen2.5-coder-0.5b",
         "bge-small-en-v1.5",
         "all-minilm-l6-v2",
+        "use-multilingual-v3",
         "whisper-tiny.en",
         "whisper-base",
         "piper-joe",

@@ -100,7 +100,8 @@ async def test_multi_query_without_a_model(library: Library) -> None:
     result = await library.find(QUESTION, strategy="multi_query")
     assert 2 <= len(result.queries) <= 4
     assert QUESTION not in result.queries
-    assert sources(result)[0] == sources(await library.find(QUESTION))[0]
+    own = sources(await library.find(QUESTION))
+    assert {"alba", own[0]} <= set(sources(result)[:2])
 
 
 async def test_hyde_by_a_model(library: Library) -> None:

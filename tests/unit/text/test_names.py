@@ -20,7 +20,7 @@ from motet.text.names import names
         ("Die Probezeit der Nord GmbH dauert lange.", ["Nord GmbH"]),
         ("Нора Бирн руководит портом в Киеве.", ["Нора Бирн", "Киеве"]),
         ("Η Νόρα Μπερν ζει στον Πειραιά.", ["Νόρα Μπερν", "Πειραιά"]),
-        ("ノラ・バーンはESAで「星の地図」を作った。", ["ESA", "ノラ・バーン", "星の地図"]),
+        ("ノラ・バーンはESAで「星の地図」を作った。", ["ノラ・バーン", "ESA", "星の地図"]),
     ],
 )
 def test_names_in_many_scripts(text: str, expected: list[str]) -> None:

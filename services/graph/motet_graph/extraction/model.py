@@ -13,11 +13,12 @@ from typing import Protocol
 from pydantic import BaseModel, Field
 
 from motet.messages import GraphPassage, Triple
+from motet.text.fencing import fence
 from motet_graph import names
 from motet_graph.extraction.offline import OfflineExtractor
 from motet_graph.extraction.port import extraction_of
 from motet_graph.prompts import PROMPTS
-from motet_graph.statements import Alias, Extraction, Statement
+from motet_graph.statements import Extraction, Statement
 
 __all__ = ["ModelExtractor"]
 
@@ -74,7 +75,9 @@ class ModelExtractor:
     async def extract(self, passage: GraphPassage) -> Extraction:
         """See `Extractor.extract`."""
         found = await self._model.structured(
-            self._prompt.messages(title=passage.title or "(none)", text=passage.text),
+            self._prompt.messages(
+                passage=fence(passage.text, label="passage", title=passage.title or None)
+            ),
             Statements,
             name="statements",
             max_tokens=MAX_TOKENS,
@@ -85,8 +88,7 @@ class ModelExtractor:
             if _is_said(each.subject, passage) and _is_said(each.object, passage)
         ]
         by_spelling = self._offline.read(passage)
-        aliases = [Alias(*pair) for pair in names.stated_aliases(passage.text)]
-        return extraction_of(by_spelling.names, statements, aliases)
+        return extraction_of(by_spelling.names, statements, by_spelling.aliases)
 
 
 def _is_said(name: str, passage: GraphPassage) -> bool:

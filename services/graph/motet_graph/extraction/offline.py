@@ -1,46 +1,38 @@
 """Extraction without a model: names by their spelling, statements by what stands between them.
 
-A name is a run of capitalised words (small words within allowed), an acronym, a date, a number with
-its unit, or what is in quotation marks; a noun phrase is a run of words that are no function words.
-Two names that follow each other in a sentence make a statement whose predicate is the words
-between them. A sentence that begins with `it` speaks of what the one before spoke of, one that
-begins with `she` of the title. It is meant to be fast (about a millisecond a passage) and to miss
-little; what it states is a guess at what a model would.
+A name is what `motet.text.names` finds (capitals, initials, quotation marks, runs of Chinese
+characters in Japanese), a date, or a number; a noun phrase is a run of words in lower case that are
+no common words of the language. Two names that follow each other in a sentence make a statement
+whose predicate is the words between them. A sentence that begins with `it` speaks of what the one
+before spoke of, one that begins with `she` of the title. It is meant to be fast (a few milliseconds
+a passage) and to miss little; what it states is a guess at what a model would.
+
+In scripts without capital letters (Arabic, Chinese, Hebrew, ...) only what is quoted is told by
+its spelling; the rest is found when the graph is looked at, see `motet_graph.uncased`.
 """
 
 from __future__ import annotations
 
 import itertools
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import regex
+
 from motet.messages import GraphPassage
+from motet.text.languages import language_of
+from motet.text.names import name_spans
+from motet.text.sentences import sentences
+from motet.text.words import Token, common_words, fold, tokens
 from motet_graph import names
-from motet_graph.extraction.port import extraction_of
-from motet_graph.extraction.words import FUNCTION_WORDS, OPENERS
-from motet_graph.statements import Alias, Extraction, Statement
+from motet_graph.extraction.cues import cues_of
+from motet_graph.extraction.port import aliases_of, extraction_of
+from motet_graph.statements import Extraction, Statement
 
 __all__ = ["OfflineExtractor"]
 
-_SENTENCE = re.compile(
-    r"(?<!\b[A-Z])(?<!\b(?:Mr|Dr|St|Jr|Sr|vs|No))(?<!\b(?:Mrs|Col|Gen|Inc|Ltd|etc))[.!?]+[\"'”’)]*\s+(?=[A-Z0-9\"'“(])|\n{2,}"
-)
-_CAPITAL = r"(?:\b[A-ZÀ-ÖØ-ÞĀ-Ž][\w'’&-]{0,60}(?:\.(?=[A-Z\s]))?|[A-Z]\.)"
-_NAME = re.compile(
-    rf"{_CAPITAL}(?:(?:\s+|\s*[-–]\s*|,\s(?=Jr|Sr|Inc))(?:(?:of\s+the|de\s+la|of|and|de|la|le|du|von|van|der|di|da|del|al|for|&)\s+)?"
-    rf"(?:{_CAPITAL}|\d{{1,4}}(?![\d.])))*"
-)
-_QUOTED = re.compile(r"[\"“]([^\"“”]{2,80})[\"”]|``\s?([^`']{2,80}?)\s?''")
-_NUMBER = re.compile(
-    r"(?:\d{1,2}\s+)?(?:January|February|March|April|May|June|July|August|September|October|November"
-    r"|December)(?:\s+\d{1,2}(?!\d))?(?:,?\s+\d{4})?|\b\d[\d,.]*\d?(?:\s?(?:%|percent|million|billion|km|miles|m|kg|years?))?\b"
-)
-_WORD = re.compile(r"[^\W\d_][\w'’-]*")
-_STANDS_FOR = re.compile(r"^(?:it|its|they|their|he|she|his|her)\b", re.IGNORECASE)
-_PERSON = re.compile(r"^(?:he|she|his|her)\b", re.IGNORECASE)
-_THING = re.compile(r"^(?:it|its|they|their|this|these)\b", re.IGNORECASE)
-_THE = re.compile(r"^the\b", re.IGNORECASE)
+_NUMBER = regex.compile(r"(?<![\p{L}\p{N}])\p{Nd}[\p{Nd}.,]*(?:\s?%)?(?![\p{L}\p{N}])")
+_DATE_PART = regex.compile(r"[ \u00a0]{1,2}")
 MAX_PREDICATE = 10
 """Words that a predicate keeps, those next to the object."""
 MAX_BETWEEN = 200
@@ -60,7 +52,7 @@ class _Found(NamedTuple):
 class OfflineExtractor:
     """Names by capitals, statements by nearness."""
 
-    name = "offline.v1"
+    name = "offline.v2"
 
     async def extract(self, passage: GraphPassage) -> Extraction:
         """See `Extractor.extract`."""
@@ -69,15 +61,16 @@ class OfflineExtractor:
     def read(self, passage: GraphPassage) -> Extraction:
         """What the passage says."""
         title = passage.title.strip()
+        language = language_of(passage.text)
         found: list[str] = [title] if title else []
         statements: list[Statement] = []
         subject = title
-        for sentence in _sentences(passage.text):
-            spans = _names_in(sentence, title)
+        for sentence, spans in _read(passage.text, title, language):
             found += [span.name for span in spans]
-            subject = _subject(sentence, spans, title, subject)
-            statements += _stated(sentence, spans, title, subject)
-        phrases = _noun_phrases(passage.text, {names.key(name) for name in found})
+            subject = _subject(sentence, spans, title, subject, language)
+            statements += _stated(sentence, spans, title, subject, language)
+        known = {names.key(name) for name in found}
+        phrases = _noun_phrases(passage.text, known, language)
         if title:
             known = {names.key(each.object) for each in statements}
             known |= {names.key(each.subject) for each in statements}
@@ -86,18 +79,26 @@ class OfflineExtractor:
                 for name in dict.fromkeys(found)
                 if names.key(name) not in known and names.key(name) != names.key(title)
             ]
-        aliases = [Alias(*pair) for pair in names.stated_aliases(passage.text)]
-        return extraction_of([*found, *phrases], statements, aliases)
+        return extraction_of([*found, *phrases], statements, aliases_of(passage, language))
 
 
-def _sentences(text: str) -> Iterator[str]:
-    for piece in _SENTENCE.split(text):
-        if piece and (stripped := piece.strip()):
-            yield stripped
+def _read(text: str, title: str, language: str | None) -> Iterator[tuple[str, list[_Found]]]:
+    """The sentences, each with its names in order, none within another."""
+    every = name_spans(text, language, eager=True)
+    begin = 0
+    for sentence in sentences(text, language):
+        begin = text.index(sentence, begin)
+        end = begin + len(sentence)
+        inside = [
+            Token(span.text, span.start - begin, span.end - begin)
+            for span in every
+            if begin <= span.start and span.end <= end
+        ]
+        yield sentence, _found(sentence, title, inside)
+        begin = end
 
 
-def _names_in(sentence: str, title: str) -> list[_Found]:
-    """The names of a sentence in order, none within another."""
+def _found(sentence: str, title: str, spans: Sequence[Token]) -> list[_Found]:
     found: list[_Found] = []
     taken = bytearray(len(sentence))
 
@@ -108,49 +109,61 @@ def _names_in(sentence: str, title: str) -> list[_Found]:
 
     if title and (at := sentence.casefold().find(title.casefold())) >= 0:
         take(at, min(len(sentence), at + len(title)))
-    for match in _QUOTED.finditer(sentence):
-        take(*match.span(1 if match[1] else 2))
-    for match in _NUMBER.finditer(sentence):
-        if not sentence[match.start() :].startswith("May ") or match.start() > 0:
-            take(*match.span())
-    for match in _NAME.finditer(sentence):
-        start, end = match.span()
-        while (opener := _WORD.match(sentence, start, end)) and _opens(opener[0], start == 0):
-            start = opener.end()
-            while start < end and not sentence[start].isalnum():
-                start += 1
+    for start, end in _with_numbers(sentence, spans):
         take(start, end)
     return sorted(each for each in found if len(each.name) > 1)
 
 
-def _opens(word: str, first: bool) -> bool:
-    """Whether a capitalised word is no part of a name."""
-    if len(word) > 1 and word.isupper():
-        return False
-    lower = word.casefold()
-    return lower in FUNCTION_WORDS or (first and lower in OPENERS)
+def _with_numbers(sentence: str, spans: Sequence[Token]) -> Iterator[tuple[int, int]]:
+    """Names and numbers, those that touch as one: `12 January 1960`, `Henry 8`."""
+    pieces = sorted(
+        [(span.start, span.end) for span in spans]
+        + [
+            match.span()
+            for match in _NUMBER.finditer(sentence)
+            if not any(span.start < match.end() and match.start() < span.end for span in spans)
+        ]
+    )
+    together: tuple[int, int] | None = None
+    for start, end in pieces:
+        if together and _DATE_PART.fullmatch(sentence, together[1], start):
+            together = together[0], end
+            continue
+        if together:
+            yield together
+        together = start, end
+    if together:
+        yield together
 
 
-def _subject(sentence: str, spans: list[_Found], title: str, before: str) -> str:
+def _subject(
+    sentence: str, spans: list[_Found], title: str, before: str, language: str | None
+) -> str:
     """What a sentence speaks of: `it` is what the one before spoke of, a person is the title."""
-    if _THING.match(sentence):
+    cues = cues_of(language)
+    opening = next(tokens(sentence), None)
+    word = fold(opening.text) if opening else ""
+    if opening is None or word in cues.thing:
         return before
-    article = _THE.match(sentence)
-    if title and (_PERSON.match(sentence) or article):
-        names_it = article and spans and sentence[article.end() : spans[0].start].isspace()
-        return spans[0].name if names_it else title
+    if title and word in (*cues.person, *cues.article):
+        directly = spans and sentence[opening.end : spans[0].start].isspace()
+        return spans[0].name if directly and word in cues.article else title
     return spans[0].name if spans else before
 
 
-def _stated(sentence: str, spans: list[_Found], title: str, subject: str) -> Iterator[Statement]:
+def _stated(
+    sentence: str, spans: list[_Found], title: str, subject: str, language: str | None
+) -> Iterator[Statement]:
     """Statements between neighbours, and between the sentence's subject and the rest."""
     if not spans:
         return
     subject = subject or spans[0].name
     context = (f"{title}: {sentence}" if title else sentence)[:MAX_CONTEXT]
     if subject != spans[0].name:
-        opening = _STANDS_FOR.match(sentence)
-        begin = max(opening.end() if opening else 0, spans[0].start - MAX_BETWEEN)
+        cues = cues_of(language)
+        opening = next(tokens(sentence), None)
+        stands_for = opening and fold(opening.text) in (*cues.person, *cues.thing)
+        begin = max(opening.end if opening and stands_for else 0, spans[0].start - MAX_BETWEEN)
         yield Statement(subject, _between(sentence[begin : spans[0].start]), spans[0].name, context)
     for before, after in itertools.pairwise(spans):
         predicate = _between(sentence[max(before.end, after.start - MAX_BETWEEN) : after.start])
@@ -164,29 +177,26 @@ def _between(text: str) -> str:
     return " ".join(text.strip(" ,.;:()\"'").split()[-MAX_PREDICATE:])
 
 
-def _noun_phrases(text: str, known: set[str]) -> list[str]:
-    """Runs of two to four words that are no function words and no names."""
+def _noun_phrases(text: str, known: set[str], language: str | None) -> list[str]:
+    """Runs of two to four words in lower case that are no common words."""
+    ignored = common_words(language)
     found: dict[str, None] = {}
     run: list[str] = []
     end = 0
-    for match in _WORD.finditer(text):
-        word = match[0]
-        joined = match.start() - end == 1
-        end = match.end()
-        if not joined or word[0].isupper() or word in FUNCTION_WORDS:
+    for token in tokens(text):
+        joined = token.start - end == 1
+        end = token.end
+        says = token.text.islower() and token.text.isalpha() and fold(token.text) not in ignored
+        if not joined or not says:
             _keep(run, found, known)
             run = []
-        if word[0].islower() and word not in FUNCTION_WORDS:
-            run.append(word)
+        if says:
+            run.append(token.text)
     _keep(run, found, known)
     return list(found)[:MAX_PHRASES]
 
 
 def _keep(run: list[str], found: dict[str, None], known: set[str]) -> None:
-    while run and run[-1].endswith(("ed", "ing", "ly")):
-        run.pop()
-    while run and run[0].endswith("ly"):
-        run.pop(0)
     phrase = " ".join(run[-4:])
     if len(run) >= 2 and names.key(phrase) not in known:
         found.setdefault(phrase)

@@ -14,9 +14,10 @@ from typing import Protocol
 
 from motet.messages import GraphPassage
 from motet_graph import names
+from motet_graph.extraction.aliases import qualified, stated_aliases
 from motet_graph.statements import Alias, Extraction, Statement
 
-__all__ = ["Extractor", "extraction_of", "given"]
+__all__ = ["Extractor", "aliases_of", "extraction_of", "given"]
 
 MAX_NAME = 200
 """Characters; what is longer is a clause and not a name."""
@@ -68,8 +69,17 @@ def given(passage: GraphPassage) -> Extraction:
     statements = [
         Statement(each.subject, each.predicate, each.object) for each in passage.triples or ()
     ]
-    aliases = [Alias(*pair) for pair in names.stated_aliases(passage.text)]
-    return extraction_of([passage.title] if passage.title else [], statements, aliases)
+    return extraction_of([passage.title] if passage.title else [], statements, aliases_of(passage))
+
+
+def aliases_of(passage: GraphPassage, language: str | None = None) -> list[Alias]:
+    """What a passage states to be names of one entity, its title included."""
+    found = [Alias(*pair) for pair in stated_aliases(passage.text, language)]
+    title = passage.title.strip()
+    bare = qualified(title)
+    if bare is not None and bare in passage.text:
+        found.append(Alias(title, bare))
+    return found
 
 
 def _is_name(name: str) -> bool:

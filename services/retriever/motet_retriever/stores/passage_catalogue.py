@@ -26,7 +26,7 @@ from uuid import uuid4
 import numpy as np
 
 from motet.messages import DocumentInfo, Filter, Passage, Principal
-from motet_retriever.stores.bm25 import bm25
+from motet_retriever.stores.bm25 import Bm25
 from motet_retriever.stores.catalogue_terms import (
     Sql,
     among,
@@ -102,7 +102,7 @@ class Record(NamedTuple):
 class PassageCatalogue:
     """An open database, for embeddings of `dimension` numbers."""
 
-    def __init__(self, file: Path, dimension: int) -> None:
+    def __init__(self, file: Path, dimension: int, words: Bm25) -> None:
         """Blocks; the file is made if it is not there.
 
         Raises:
@@ -110,7 +110,7 @@ class PassageCatalogue:
         """
         self._db = sqlite3.connect(file, isolation_level=None)
         self._dimension = dimension
-        self._words = bm25()
+        self._words = words
         try:
             self._prepare()
             (self.id,) = self._one("SELECT value FROM facts WHERE name = 'catalogue'")
@@ -183,7 +183,7 @@ class PassageCatalogue:
         return np.array(rows, np.int64), to
 
     def _index(self, row: int, indexed: IndexedPassage, keys: Sequence[str]) -> None:
-        weights = self._words.embed_document(indexed.words)
+        weights = self._words.embed_document(indexed.words, indexed.passage.language)
         terms = np.array(weights.indices, TERMS)
         self._db.execute(
             "INSERT INTO vectors VALUES (?, ?, ?)",

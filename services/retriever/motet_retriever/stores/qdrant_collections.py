@@ -91,9 +91,7 @@ class QdrantCollections(Collections):
 
     @override
     async def open(self, model: EmbeddingModel) -> PassageStore:
-        return await QdrantServerStore.over(
-            self._client, self._named(model), model.name, model.dimension
-        )
+        return await QdrantServerStore.over(self._client, self._named(model), model)
 
     @override
     async def serve(self, model: EmbeddingModel) -> None:

@@ -34,7 +34,7 @@ from typing_extensions import override
 
 from motet.messages import DocumentInfo, Filter, Passage, Principal
 from motet_retriever.stores.bm25 import bm25
-from motet_retriever.stores.collections import FolderCollections
+from motet_retriever.stores.collections import EmbeddingModel, FolderCollections
 from motet_retriever.stores.edge_cache import CachedDocument, EdgeCache
 from motet_retriever.stores.edge_queue import SearchQueue
 from motet_retriever.stores.edge_search import EdgeSearch
@@ -113,8 +113,8 @@ def edge_collections(path: Path) -> FolderCollections:
         SetupError: The folder cannot be used.
     """
 
-    async def opened(path: Path, model: str, dimension: int) -> PassageStore:
-        return await QdrantEdgeStore.open(path, model=model, dimension=dimension)
+    async def opened(path: Path, model: EmbeddingModel) -> PassageStore:
+        return await QdrantEdgeStore.over(path, model)
 
     return FolderCollections(path, opened, format=FORMAT)
 
@@ -130,28 +130,31 @@ class QdrantEdgeStore(PassageStore):
             SetupError: The folder is open in another process, cannot be written, or holds
                 embeddings of another model or dimension.
         """
+        return await cls.over(path, EmbeddingModel(model, dimension))
+
+    @classmethod
+    async def over(cls, path: Path, model: EmbeddingModel) -> QdrantEdgeStore:
+        """The same, for what a collection is made by."""
         worker = Worker("passage-store")
         try:
-            return await worker.run(cls, path, worker, model, dimension)
+            return await worker.run(cls, path, worker, model)
         except BaseException:
             await worker.close()
             raise
 
-    def __init__(self, path: Path, worker: Worker, model: str, dimension: int) -> None:
+    def __init__(self, path: Path, worker: Worker, model: EmbeddingModel) -> None:
         """Blocks; `open` is the way in."""
         self._worker = worker
-        self._words = bm25()
+        self._words = bm25(model.words)
         self._unsettled: set[str] = set()
         self._closed = False
-        self._folder = StoreFolder(
-            path, {"format": FORMAT, "embedding_model": model, "dimension": dimension}
-        )
+        self._folder = StoreFolder(path, {"format": FORMAT, **model.made_by})
         try:
-            self._shard = open_shard(path, dimension)
+            self._shard = open_shard(path, model.dimension)
             self._indexed = {*self._shard.info().payload_schema}
             self._shard.optimize()  # gives back the room of what was deleted
-            self._cache = EdgeCache(path / "cache", dimension)
-            self._searching = EdgeSearch(self._shard, self._cache)
+            self._cache = EdgeCache(path / "cache", model.dimension)
+            self._searching = EdgeSearch(self._shard, self._cache, self._words)
             self._searches = SearchQueue(partial(self._step, self._searching.answer))
             self._unsettled.update(self._interrupted())
             self._settle_all()
@@ -445,7 +448,7 @@ class QdrantEdgeStore(PassageStore):
             point_id(record.id, record.version, indexed.passage.id),
             {
                 "dense": indexed.vector.tolist(),
-                "sparse": self._words.embed_document(indexed.words),
+                "sparse": self._words.embed_document(indexed.words, indexed.passage.language),
             },
             passage_payload(
                 indexed,

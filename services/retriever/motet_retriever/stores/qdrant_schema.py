@@ -26,7 +26,7 @@ OF_RECORDS: dict[str, IndexKind] = {
 """What the store itself asks for, beside `INDEXED`."""
 
 
-async def prepare(collection: Collection, model: str, dimension: int) -> set[str]:
+async def prepare(collection: Collection, model: EmbeddingModel) -> set[str]:
     """Makes the collection for embeddings by `model`, unless it is there.
 
     Returns:
@@ -37,9 +37,9 @@ async def prepare(collection: Collection, model: str, dimension: int) -> set[str
         FaultError: The server fails.
     """
     ask, client, name = collection.ask, collection.client, collection.name
-    made_by = {"made_by": MAKER, "format": FORMAT, "embedding_model": model}
+    wanted = {"made_by": MAKER, "format": FORMAT, **model.made_by}
     if not await ask(client.collection_exists, name):
-        dense = models.VectorParams(size=dimension, distance=models.Distance.COSINE)
+        dense = models.VectorParams(size=model.dimension, distance=models.Distance.COSINE)
         sparse = models.SparseVectorParams(modifier=models.Modifier.IDF)
         try:
             await ask(
@@ -47,20 +47,20 @@ async def prepare(collection: Collection, model: str, dimension: int) -> set[str
                 name,
                 vectors_config={"dense": dense},
                 sparse_vectors_config={"sparse": sparse},
-                metadata=made_by,
+                metadata={key: value for key, value in wanted.items() if key != "dimension"},
             )
         except FaultError:
             # Another retriever may have made it meanwhile.
             if not await ask(client.collection_exists, name):
                 raise
     info = await ask(client.get_collection, name)
-    _check(name, info.config, {**made_by, "dimension": dimension})
-    wanted: dict[str, IndexKind] = {**INDEXED, **OF_RECORDS}
+    _check(name, info.config, wanted)
+    fields: dict[str, IndexKind] = {**INDEXED, **OF_RECORDS}
     there = set(info.payload_schema)
     for field in there:
-        wanted.pop(field, None)
-    await make_indexes(collection, wanted)
-    return {*there, *wanted}
+        fields.pop(field, None)
+    await make_indexes(collection, fields)
+    return {*there, *fields}
 
 
 async def make_indexes(collection: Collection, wanted: Mapping[str, IndexKind]) -> None:
@@ -82,7 +82,7 @@ def model_of(name: str, config: models.CollectionConfig) -> EmbeddingModel:
         SetupError: It is of something else, or of another version of the retriever.
     """
     there = _check(name, config, {"made_by": MAKER, "format": FORMAT})
-    return EmbeddingModel(there["embedding_model"], there["dimension"])
+    return EmbeddingModel.read(there)
 
 
 def _check(name: str, config: models.CollectionConfig, wanted: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from typing_extensions import override
 
 from motet.messages import DocumentInfo, Filter, Passage, Principal
 from motet_retriever.stores.bm25 import bm25
+from motet_retriever.stores.collections import EmbeddingModel
 from motet_retriever.stores.port import (
     Branch,
     Found,
@@ -82,35 +83,37 @@ class QdrantServerStore(PassageStore):
         """
         client = connect(url, api_key)
         async with reaching(url, collection, client.close):
-            return await cls.over(client, collection, model, dimension, close=client.close)
+            there = EmbeddingModel(model, dimension)
+            return await cls.over(client, collection, there, close=client.close)
 
     @classmethod
     async def over(
         cls,
         client: AsyncQdrantClient,
         collection: str,
-        model: str,
-        dimension: int,
+        model: EmbeddingModel,
         *,
         close: Close | None = None,
     ) -> QdrantServerStore:
         """The store over a client, which `close` closes."""
         there = Collection(client, collection)
         await reach(client)
-        indexed = await prepare(there, model, dimension)
-        store = cls(there, dimension, close)
+        indexed = await prepare(there, model)
+        store = cls(there, model, close)
         store._writer.indexed.update(indexed)
         await store._writer.sweep()
         return store
 
-    def __init__(self, collection: Collection, dimension: int, close: Close | None = None) -> None:
+    def __init__(
+        self, collection: Collection, model: EmbeddingModel, close: Close | None = None
+    ) -> None:
         """Use `open`."""
         self._ask = collection.ask
         self._client = collection.client
         self._name = collection.name
         self._records = Records(collection)
-        self._writer = Writer(collection, self._records, dimension)
-        self._words = bm25()
+        self._words = bm25(model.words)
+        self._writer = Writer(collection, self._records, model, self._words)
         self._seen: dict[str, tuple[int, float]] = {}
         """The generation of a document that counted, and when that was known."""
         self._close = close

@@ -15,7 +15,8 @@ from qdrant_client import models
 
 from motet.errors import FaultError
 from motet.messages import DocumentInfo, FaultType, Principal
-from motet_retriever.stores.bm25 import bm25
+from motet_retriever.stores.bm25 import Bm25
+from motet_retriever.stores.collections import EmbeddingModel
 from motet_retriever.stores.port import HiddenError, IndexedPassage
 from motet_retriever.stores.qdrant_calls import Collection
 from motet_retriever.stores.qdrant_payload import (
@@ -41,14 +42,16 @@ FORSAKEN_AFTER_S = 600
 class Writer:
     """Replaces and removes documents."""
 
-    def __init__(self, collection: Collection, records: Records, dimension: int) -> None:
+    def __init__(
+        self, collection: Collection, records: Records, model: EmbeddingModel, words: Bm25
+    ) -> None:
         self._collection = collection
         self._ask = collection.ask
         self._client = collection.client
         self._name = collection.name
         self._records = records
-        self._dimension = dimension
-        self._words = bm25()
+        self._dimension = model.dimension
+        self._words = words
         self.indexed: set[str] = set()
         """Fields that have an index, as far as is known."""
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -194,7 +197,7 @@ class Writer:
                 f"An embedding has dimension {len(indexed.vector)}, not {self._dimension}."
             )
         vector: dict[str, Any] = {"dense": indexed.vector.tolist()}
-        words = self._words.embed_document(indexed.words)
+        words = self._words.embed_document(indexed.words, indexed.passage.language)
         if words.indices:
             vector["sparse"] = models.SparseVector(indices=words.indices, values=words.values)
         version = claim.pending or 0

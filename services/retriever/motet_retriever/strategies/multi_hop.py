@@ -90,7 +90,9 @@ async def _by_model(
             FollowUp,
             max_tokens=120,
             question=fenced(retrieval.question, QUESTION),
-            passages=fenced("\n".join(_shown(each) for each in found[:SHOWN]), EVIDENCE),
+            passages=fenced(
+                "\n".join(_shown(each) for each in found[:SHOWN]), EVIDENCE, "passages"
+            ),
         )
         if said is None or said.enough == "yes" or not said.next.strip():
             break
