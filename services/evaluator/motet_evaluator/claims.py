@@ -1,8 +1,8 @@
 """Claims: an answer, cut into statements that can each be held against the evidence.
 
 A claim is a sentence, a clause after a semicolon, or an item of a list. What states nothing is no
-claim: a citation mark by itself, words that every text has (`Yes, of course.`), Motet's own words
-about what was not found. A claim that is made twice counts once, so that an answer cannot better
+claim: a citation mark by itself, words that every text has (`Yes, of course.`).
+A claim that is made twice counts once, so that an answer cannot better
 itself by saying again what is true.
 """
 
@@ -20,12 +20,6 @@ __all__ = ["Claim", "claims_of"]
 _MARK = re.compile(r"\[(\d{1,4}(?:\s*,\s*\d{1,4})*)\]")
 _CLAUSE = re.compile(r"(?<=[;；؛])\s+(?=\S)")
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d{1,3}[.)])\s+")
-_OF_MOTET = (
-    "This can be answered only in part",
-    "Nothing was found for",
-    "The documents do not give",
-)
-"""How Motet's planner begins sentences about what was not found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +45,6 @@ def claims_of(answer: str) -> list[Claim]:
             if marks and found:
                 last = next(reversed(found))
                 found[last] = Claim(found[last].text, _joined(found[last].marks, marks))
-            continue
-        if text.startswith(_OF_MOTET):
             continue
         before = found.get(key)
         found[key] = Claim(text, marks) if before is None else _again(before, marks)

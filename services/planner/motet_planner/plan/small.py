@@ -210,11 +210,13 @@ class Small:
     ) -> list[tuple[str, str]]:
         """A request about the passages: its beginning is the same whatever the task is."""
         (_, wanted) = run.prompt(task, **values)[-1]
+        question = f"Question: {state['goal']}"
         parts = [
-            shown_evidence(state, run),
+            question,
             state.get("context", ""),
-            f"Question: {state['goal']}",
+            shown_evidence(state, run),
             shown_results(state),
+            question,
             wanted,
         ]
         shared = run.prompt("passages", skills=run.catalogue.shown())

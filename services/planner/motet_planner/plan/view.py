@@ -22,9 +22,23 @@ def marked(state: PlanState, run: Run) -> dict[str, PassageData]:
 
 
 def shown_evidence(state: PlanState, run: Run) -> str:
-    """The passages that were found; empty where there are none."""
-    passages = marked(state, run)
-    return shown_passages(passages.items()) if passages else ""
+    """The passages that there are, in the order in which they came; empty where there are none.
+
+    Each search's passages have a fence of their own, so that what was shown before stays letter by
+    letter the same when more is found: a server that caches prefixes reads only what is new.
+    """
+    marks = {passage["id"]: mark for mark, passage in marked(state, run).items()}
+    found = [state["outcomes"].get(step["id"], {}).get("passages", []) for step in state["steps"]]
+    searched = {key for batch in found for key in batch}
+    given = [key for key in state["passages"] if key not in searched]
+    shown: set[str] = set()
+    fences: list[str] = []
+    for batch in (given, *found):
+        new = [key for key in dict.fromkeys(batch) if key in marks and key not in shown]
+        shown.update(new)
+        if new:
+            fences.append(shown_passages((marks[key], state["passages"][key]) for key in new))
+    return "\n".join(fences)
 
 
 def results_of(state: PlanState) -> dict[str, dict[str, Any]]:
