@@ -16,28 +16,12 @@ from typing import Any
 QUESTION = "How high is twice the Harbour Tower?"
 
 SCRIPT: dict[str, Any] = {
-    "goal": {"goal": QUESTION},
-    "plan": {
-        "steps": [
-            {"skill": "retriever.search", "what": "height of the Harbour Tower", "needs": []},
-            {
-                "skill": "graph.paths",
-                "what": "how Ada Berg is connected with Harbour Works",
-                "needs": [],
-            },
-            {
-                "skill": "tool_executor.calculate",
-                "what": "twice the height of the Harbour Tower",
-                "needs": [1],
-            },
-        ]
-    },
-    "arguments": {"start": "Ada Berg", "end": "Harbour Works"},
-    "read": {"lines": [2], "answer": "38 metres"},
-    "judge": {"asked": "height", "told": "height", "same": "yes"},
-    "formula": {"expression": "height_harbour_tower * 2"},
-    "text": "The Harbour Tower is 38 metres high [1], and twice is 76.",
+    "text": "The Harbour Tower is 38 metres high, and twice is 76.",
+    "fill": {"start": "Ada Berg", "end": "Harbour Works"},
+    "figures": {"figures": [{"name": "height", "value": "38"}], "formula": "height * 2"},
 }
+TOOLS = ("graph.paths", "tool_executor.calculate")
+"""What the model names in turn when it looks at its answer again."""
 
 USAGE = {"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20}
 
@@ -74,6 +58,10 @@ class Answers(BaseHTTPRequestHandler):
 
     def answer(self, form: str, asked: dict[str, Any]) -> Any:
         """What a request is answered with; None where the script has nothing."""
+        if form == "decide":
+            schema = asked["response_format"]["json_schema"]["schema"]
+            choices = schema["properties"]["how"]["enum"]
+            return {"how": next((each for each in TOOLS if each in choices), "stated")}
         return SCRIPT.get(form)
 
     def _embeddings(self, given: str | list[str]) -> dict[str, Any]:

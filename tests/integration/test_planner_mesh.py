@@ -7,16 +7,22 @@ from pydantic import BaseModel
 from motet.agent import Agent, Call
 from motet.bus import Bucket
 from motet.bus.topology import Header
-from motet.messages import Passage, PlanMade, SearchRequest, SearchResult, TaskState
+from motet.messages import Passage, PlanMade, SearchRequest, SearchResult, Task, TaskState
 from motet.testing import Asked, ScriptedModel, TestMesh
 from motet_planner.app import agent as planner
 from motet_planner.checkpoints import KEPT_S
+from motet_planner.evidence import mark_of
 
 TEXT = "The tower is 38 metres high. It was finished in 1902."
 PASSAGE = Passage(
     id="p1", source="tower.md", title="The tower", text=TEXT, position=0, start=0, end=len(TEXT)
 )
-YES = {"asked": "height", "told": "height", "same": "yes"}
+MARK = mark_of("p1")
+
+
+def said(text: str) -> dict[str, object]:
+    """An answer in the form of the strategy `plan`."""
+    return {"answer": text, "quotes": [], "status": "answered", "open": []}
 
 
 class City(BaseModel):
@@ -55,15 +61,13 @@ async def test_a_task_is_planned_delegated_and_answered_with_citations(mesh: Tes
     model = ScriptedModel(
         {
             "plan": plan("retriever.search", "height of the tower"),
-            "read": {"lines": [1], "answer": "38 metres"},
-            "judge": YES,
-            "text": "The tower is 38 metres high [1].",
+            "answer": said(f"The tower is 38 metres high [{MARK}]."),
         }
     )
     await mesh.join(retriever())
     await mesh.join(planner, context={"model": model})
 
-    task = await mesh.motet.submit("How high is the tower?")
+    task = await mesh.motet.submit(Task(goal="How high is the tower?", strategy="plan"))
     events = [event async for _, event in task.events()]
     record = await task.result(20)
 
@@ -76,11 +80,11 @@ async def test_a_task_is_planned_delegated_and_answered_with_citations(mesh: Tes
 
 
 async def test_only_the_last_checkpoint_of_an_ended_task_is_kept(mesh: TestMesh) -> None:
-    model = ScriptedModel({"plan": {"steps": []}, "text": "Good evening!"})
+    model = ScriptedModel({"plan": {"steps": []}, "answer": said("Good evening!")})
     await mesh.join(planner, context={"model": model})
     await mesh.join(retriever())
 
-    task = await mesh.motet.submit("Good evening")
+    task = await mesh.motet.submit(Task(goal="Good evening", strategy="plan"))
     await task.result(20)
 
     kept = await Bucket(mesh.bus, "checkpoints").items(task.id)
@@ -114,13 +118,17 @@ async def test_an_agent_that_joins_is_planned_with_and_one_that_left_is_not(
         return plan("weather.now", "sky over Lund") if "weather.now" in skills else {"steps": []}
 
     model = ScriptedModel(
-        {"plan": chosen, "arguments": {"city": "Lund"}, "text": lambda asked: asked.last}
+        {
+            "plan": chosen,
+            "arguments": {"city": "Lund"},
+            "answer": lambda asked: said(asked.last),
+        }
     )
     await mesh.join(planner, context={"model": model})
     joined = await mesh.join(weather())
-    first = await (await mesh.motet.submit("sky?")).result(20)
+    first = await (await mesh.motet.submit(Task(goal="sky?", strategy="plan"))).result(20)
     await mesh.leave(joined)
-    second = await (await mesh.motet.submit("sky?")).result(20)
+    second = await (await mesh.motet.submit(Task(goal="sky?", strategy="plan"))).result(20)
 
     assert first.answer is not None
     assert "clear over Lund" in first.answer.text

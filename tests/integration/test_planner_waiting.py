@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from motet.agent import Agent, Call
-from motet.messages import Message, PlanMade, Reply, StateChanged, TaskState
+from motet.messages import Message, PlanMade, Reply, StateChanged, Task, TaskState
 from motet.testing import Asked, ScriptedModel, TestMesh
 from motet_planner.app import agent as planner
 
@@ -33,14 +33,16 @@ def weather(ran: list[str]) -> Agent:
 
 
 def model() -> ScriptedModel:
-    def text(asked: Asked) -> str:
-        return asked.last
+    def answer(asked: Asked) -> dict[str, object]:
+        return {"answer": asked.last, "quotes": [], "status": "answered", "open": []}
 
     steps = [
         {"skill": "weather.now", "what": "sky over Lund", "needs": []},
         {"skill": "weather.soon", "what": "sky over Lund tomorrow", "needs": []},
     ]
-    return ScriptedModel({"plan": {"steps": steps}, "arguments": {"city": "Lund"}, "text": text})
+    return ScriptedModel(
+        {"plan": {"steps": steps}, "arguments": {"city": "Lund"}, "answer": answer}
+    )
 
 
 async def test_the_plan_goes_on_from_its_checkpoint_on_another_replica(mesh: TestMesh) -> None:
@@ -48,7 +50,7 @@ async def test_the_plan_goes_on_from_its_checkpoint_on_another_replica(mesh: Tes
     first, second = model(), model()
     await mesh.join(weather(ran))
     replica = await mesh.join(planner, context={"model": first})
-    task = await mesh.motet.submit("How is the sky over Lund?")
+    task = await mesh.motet.submit(Task(goal="How is the sky over Lund?", strategy="plan"))
     async for _, event in task.events():
         if isinstance(event, StateChanged) and event.state == TaskState.WAITING:
             break
@@ -77,7 +79,7 @@ async def test_a_no_is_a_failed_step_that_the_plan_can_do_without(mesh: TestMesh
     ran: list[str] = []
     await mesh.join(weather(ran))
     await mesh.join(planner, context={"model": model()})
-    task = await mesh.motet.submit("How is the sky over Lund?")
+    task = await mesh.motet.submit(Task(goal="How is the sky over Lund?", strategy="plan"))
     async for _, event in task.events():
         if isinstance(event, StateChanged) and event.state == TaskState.WAITING:
             break

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from motet.bus import Blobs
 from motet.messages import (
     Document,
@@ -12,7 +14,7 @@ from motet.messages import (
     Task,
     TranscriptSegment,
 )
-from motet.testing import ScriptedModel, TestMesh, assert_tree
+from motet.testing import Asked, ScriptedModel, TestMesh, assert_tree
 from motet_evaluator.app import agent as evaluator
 from motet_graph.app import agent as graph
 from motet_planner.app import agent as planner
@@ -26,8 +28,22 @@ from tests.unit.speech.sounds import loud, tone, wav
 TOWER = "The Harbour Tower was designed by Ada Brown. The Harbour Tower is 38 metres high."
 QUESTION = "How is Ada Brown connected with the Harbour Tower, and what is twice its height?"
 
+
+def filled(asked: Asked) -> dict[str, object]:
+    """The input of the step that is asked for."""
+    if "graph.paths" in asked.last:
+        return {"start": "Ada Brown", "end": "Harbour Tower"}
+    return {"expression": "height * 2", "variables": {"height": "38"}}
+
+
+def answered(asked: Asked) -> dict[str, object]:
+    """The answer, citing the first passage that is shown."""
+    mark = re.findall(r"\[(p[0-9a-f]{6})\]", asked.last)[0]
+    text = f"Ada Brown designed the Harbour Tower [{mark}]. It is 38 metres high, and twice is 76."
+    return {"answer": text, "quotes": [], "status": "answered", "open": []}
+
+
 SCRIPT = {
-    "goal": {"goal": QUESTION},
     "plan": {
         "steps": [
             {"skill": "retriever.search", "what": "height of the Harbour Tower", "needs": []},
@@ -43,11 +59,8 @@ SCRIPT = {
             },
         ]
     },
-    "read": {"lines": [2], "answer": "38 metres"},
-    "judge": {"asked": "height", "told": "height", "same": "yes"},
-    "arguments": {"start": "Ada Brown", "end": "Harbour Tower"},
-    "formula": {"expression": "height_harbour_tower * 2"},
-    "text": "Ada Brown designed the Harbour Tower [2]. It is 38 metres high [1], and twice is 76.",
+    "arguments": filled,
+    "answer": answered,
 }
 
 
@@ -76,7 +89,9 @@ async def test_one_task_passes_through_all_six(mesh: TestMesh) -> None:
     assert connected.passages[0].reason == "1st by connections"
     question = await Blobs(mesh.bus).put("question", wav(tone(2)), media_type="audio/wav")
 
-    task = await mesh.motet.submit(Task(goal="Answer the recording.", inputs=(question,)))
+    task = await mesh.motet.submit(
+        Task(goal="Answer the recording.", inputs=(question,), strategy="plan")
+    )
     record = await task.result(30)
     evaluation = await task.evaluation(30)
 
@@ -92,11 +107,10 @@ async def test_one_task_passes_through_all_six(mesh: TestMesh) -> None:
         send motet.task.submit
           process motet.task.submit [attempt=1 link=none]
             invoke_agent planner
-              send motet.call.speech.transcribe [step=hear1]
+              send motet.call.speech.transcribe [step=inputs.hear.1]
                 process motet.call.speech.transcribe [attempt=1]
                   invoke_agent speech
                     transcribe ears
-              chat scripted
               chat scripted
               chat scripted
               * send motet.call.retriever.search [step=s1]
@@ -107,8 +121,6 @@ async def test_one_task_passes_through_all_six(mesh: TestMesh) -> None:
               * send motet.call.graph.paths [step=s2]
                 process motet.call.graph.paths
                   invoke_agent graph
-              chat scripted
-              chat scripted
               chat scripted
               send motet.call.tool_executor.calculate [step=s3]
                 process motet.call.tool_executor.calculate

@@ -104,7 +104,8 @@ def form_of(task: Task) -> str:
 
 async def leave(brief: Brief) -> None:
     """Has erased what the mesh kept for the task alone."""
-    if brief.inputs.documents or brief.inputs.transcripts:
+    spoken = any(not each.passages for each in brief.inputs.transcripts)
+    if brief.inputs.documents or spoken:
         await task_inputs.erase(brief.run)
 
 

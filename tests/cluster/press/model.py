@@ -1,8 +1,8 @@
-"""The scripted model, which takes its time, and plans for the press what names its skills.
+"""The scripted model, which takes its time, and has the press do what names its skills.
 
     python model.py PORT SECONDS
 
-A goal such as `press.proof, 20 s` is a plan of one step of that skill.
+A goal such as `press.proof, 20 s` is done by that skill.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class SlowAnswers(scripted_server.Answers):
             return super().answer(form, asked)
         skill, seconds = goals[-1]
         answers = {
-            "plan": {"steps": [{"skill": skill, "what": f"{skill}, {seconds} s", "needs": []}]},
-            "arguments": {"text": "a poster", "seconds": int(seconds)},
+            "decide": {"how": skill},
+            "fill": {"text": "a poster", "seconds": int(seconds)},
             "text": "It is printed.",
         }
         return answers.get(form) or super().answer(form, asked)
