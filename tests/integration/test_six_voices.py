@@ -37,8 +37,8 @@ def filled(asked: Asked) -> dict[str, object]:
 
 
 def answered(asked: Asked) -> dict[str, object]:
-    """The answer, citing the first passage that is shown."""
-    mark = re.findall(r"\[(p[0-9a-f]{6})\]", asked.last)[0]
+    """The answer, citing the last passage that is shown."""
+    mark = re.findall(r"\[(p[0-9a-f]{6})\]", asked.last)[-1]
     text = f"Ada Brown designed the Harbour Tower [{mark}]. It is 38 metres high, and twice is 76."
     return {"answer": text, "quotes": [], "status": "answered", "open": []}
 

@@ -222,7 +222,7 @@ async def test_a_server_that_falls_silent_is_a_fault(
 
 
 HALF = (
-    r"8 of 14 streams were brought back, and .*-results perhaps in part\. .*"
+    r"9 of 14 streams were brought back, and .*-results perhaps in part\. .*"
     r"empty the server's store, and restore .* again"
 )
 

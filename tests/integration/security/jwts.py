@@ -65,7 +65,7 @@ class Operator:
         }
         preloaded = "\n".join(f"  {public}: {jwt}" for public, jwt in accounts.items())
         return (
-            f"operator: {operator}\nsystem_account: {self.system.public}\n"
+            f"max_control_line: 32KB\noperator: {operator}\nsystem_account: {self.system.public}\n"
             f"resolver: MEMORY\nresolver_preload {{\n{preloaded}\n}}\n"
         )
 
