@@ -60,7 +60,7 @@ def test_make_targets_exist() -> None:
 
 @pytest.mark.parametrize("words", commands("motet"), ids=" ".join)
 def test_motet_commands_are_what_the_command_takes(words: list[str]) -> None:
-    known = {"--explain", "--follow", "--input", "--json"}
+    known = {"--explain", "--follow", "--input", "--json", "--session"}
     options = [word for word in words[2:] if word.startswith("--")]
     assert set(options) <= known
     shown = CliRunner().invoke(app, [words[1], "--help"])
