@@ -44,6 +44,11 @@ class Skill:
         return "passages" in given and "paths" not in given
 
     @property
+    def connects(self) -> bool:
+        """Whether its output tells paths between named things, with passages that state them."""
+        return {"passages", "paths"} <= set(self.card.output_schema.get("properties", {}))
+
+    @property
     def computes(self) -> bool:
         """Whether it takes an expression over named values."""
         return {"expression", "variables"} <= set(self.card.input_schema.get("properties", {}))

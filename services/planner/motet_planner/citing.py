@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from motet.messages import Citation
+from motet.text.numbers import quantities
 from motet.text.sentences import sentences
 from motet.text.support import Degree, Evidence, support_of
 from motet.text.words import coverage
@@ -62,6 +63,8 @@ class _Use:
     passage: PassageData
     statements: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Each with the marks that it has: several passages may hold it together."""
+    figures: list[str] = field(default_factory=list)
+    """What it has of a computation: where a statement's value comes from."""
 
 
 def cite(
@@ -70,6 +73,7 @@ def cite(
     *,
     quotes: Mapping[str, Sequence[str]] | None = None,
     known: str = "",
+    computed: Mapping[str, Sequence[str]] | None = None,
 ) -> Cited:
     """Numbers the citations of a text, in the order of first use.
 
@@ -78,6 +82,8 @@ def cite(
         passages: By mark.
         quotes: By mark, the words that the model says it found in the passage.
         known: What a statement may say beside its passage: the question, and computed values.
+        computed: Values, with the figures that they were computed from: a sentence without a mark
+            that tells one gets the passages that have its figures.
     """
     held = _Held(passages, known)
     uses: dict[str, _Use] = {}
@@ -98,7 +104,7 @@ def cite(
         parts += [before, f" {numbers}" if numbers else ""]
     parts.append(text[last:])
     if not uses:
-        return _attributed("".join(parts).strip(), held, quotes or {})
+        return _attributed("".join(parts).strip(), held, quotes or {}, computed or {})
     citations = (
         _citation(number, use, (quotes or {}).get(mark, ()), held)
         for number, (mark, use) in enumerate(uses.items(), 1)
@@ -111,7 +117,12 @@ def _statement(text: str) -> str:
     return next((each.strip() for each in reversed(sentences(text)) if each.strip(" .!?")), "")
 
 
-def _attributed(text: str, held: _Held, quotes: Mapping[str, Sequence[str]]) -> Cited:
+def _attributed(
+    text: str,
+    held: _Held,
+    quotes: Mapping[str, Sequence[str]],
+    computed: Mapping[str, Sequence[str]],
+) -> Cited:
     """A text without marks: each sentence gets the passage that it stands on, if one is found."""
     uses: dict[str, _Use] = {}
     pieces: list[str] = []
@@ -121,12 +132,29 @@ def _attributed(text: str, held: _Held, quotes: Mapping[str, Sequence[str]]) -> 
         at = text.find(statement, last)
         if at < 0 or not statement.strip(" .!?"):
             continue
-        mark = _supporting(statement, held, quotes)
-        if mark is None:
+        told = {each.value for each in quantities(statement)}
+        figures = [
+            figure
+            for value, from_ in computed.items()
+            if told & {each.value for each in quantities(value)}
+            for figure in from_
+        ]
+        if figures:
+            marks = _having(figures, held)
+        elif held.degree(statement) == Degree.FULL:
+            marks = []
+        else:
+            marks = [each for each in [_supporting(statement, held, quotes)] if each is not None]
+        if not marks:
             continue
-        use = uses.setdefault(mark, _Use(held.passages[mark]))
-        use.statements[statement] = (mark,)
-        pieces.append(_with_number(text[last:at] + statement, list(uses).index(mark) + 1))
+        for mark in marks:
+            use = uses.setdefault(mark, _Use(held.passages[mark]))
+            if figures:
+                use.figures += figures
+            else:
+                use.statements[statement] = tuple(marks)
+        numbers = "".join(f"[{list(uses).index(mark) + 1}]" for mark in marks)
+        pieces.append(_with_numbers(text[last:at] + statement, numbers))
         last = at + len(statement)
     citations = (
         _citation(number, use, quotes.get(mark, ()), held)
@@ -138,11 +166,9 @@ def _attributed(text: str, held: _Held, quotes: Mapping[str, Sequence[str]]) -> 
 def _supporting(statement: str, held: _Held, quotes: Mapping[str, Sequence[str]]) -> str | None:
     """The mark of the passage that a statement stands on; quoted ones come first.
 
-    That is one that says it for sure, else the one that has most of its words, unless what is known
-    says it already or a figure or a name of it is not there.
+    That is one that says it for sure, else the one that has most of its words, unless a figure or a
+    name of it is not there.
     """
-    if held.degree(statement) == Degree.FULL:
-        return None
     best, most = None, _MUCH
     for mark in sorted(held.passages, key=lambda mark: mark not in quotes):
         match held.degree(statement, mark):
@@ -157,9 +183,21 @@ def _supporting(statement: str, held: _Held, quotes: Mapping[str, Sequence[str]]
     return best
 
 
-def _with_number(statement: str, number: int) -> str:
+def _having(figures: Sequence[str], held: _Held) -> list[str]:
+    """The marks of passages that have figures: for each the first one."""
+    found: dict[str, None] = {}
+    for figure in figures:
+        wanted = {each.value for each in quantities(figure)}
+        for mark, passage in held.passages.items():
+            if wanted & {each.value for each in quantities(_words(passage))}:
+                found[mark] = None
+                break
+    return list(found)
+
+
+def _with_numbers(statement: str, numbers: str) -> str:
     body = statement.rstrip(_ENDS)
-    return f"{body} [{number}]{statement[len(body) :]}"
+    return f"{body} {numbers}{statement[len(body) :]}"
 
 
 def _words(passage: PassageData) -> str:
@@ -167,13 +205,13 @@ def _words(passage: PassageData) -> str:
 
 
 def _citation(number: int, use: _Use, quotes: Sequence[str], held: _Held) -> Citation:
-    passage, said = use.passage, " ".join(use.statements)
+    passage, said = use.passage, " ".join((*use.statements, *use.figures))
     literal = [found for quote in quotes if (found := _literal(quote, passage["text"]))]
     degrees = [held.degree(each, *marks) for each, marks in use.statements.items() if each]
     supported: bool | None = None
     if Degree.WRONG in degrees or len(literal) < len(quotes):
         supported = False
-    elif degrees and all(each == Degree.FULL for each in degrees):
+    elif (degrees or use.figures) and all(each == Degree.FULL for each in degrees):
         supported = True
     return Citation(
         number=number,

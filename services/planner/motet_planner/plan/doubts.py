@@ -10,16 +10,17 @@ from typing import Literal
 
 from motet.text.numbers import quantities
 from motet.text.support import Degree, support_of
-from motet.text.words import coverage
+from motet.text.words import coverage, terms
 from motet_planner.evidence import heading_of
 from motet_planner.plan.view import results_of
 from motet_planner.state import PlanState
 
 __all__ = ["Doubt", "doubt_of"]
 
-Doubt = Literal["figure", "words"]
-"""`figure`: the answer has a number that is nowhere. `words`: no passage says the answer for sure,
-or the one that does has little of the question."""
+Doubt = Literal["figure", "nothing", "words"]
+"""`figure`: the answer has a number that is nowhere. `nothing`: it says no more than the question
+does, and no passage says it. `words`: no passage says it for sure, or the one that does has little
+of the question."""
 
 _LITTLE = 0.5
 """Share of the question's terms under which a passage may speak of something else."""
@@ -44,4 +45,4 @@ def doubt_of(answer: str, state: PlanState) -> Doubt | None:
     ]
     if any(coverage(goal, text) >= _LITTLE for text in saying):
         return None
-    return "words"
+    return "words" if terms(answer) - terms(goal) else "nothing"

@@ -164,7 +164,7 @@ async def conclude(state: PlanState, runtime: Runtime[Run]) -> Change:
     for mark, words in draft["quotes"]:
         quotes.setdefault(mark, []).append(words)
     passages = marked(state, run)
-    cited = cite(draft["text"], passages, quotes=quotes, known=known)
+    cited = cite(draft["text"], passages, quotes=quotes, known=known, computed=_computed(state))
     made = Answer(
         text=cited.text,
         answered=draft["answered"],
@@ -173,6 +173,17 @@ async def conclude(state: PlanState, runtime: Runtime[Run]) -> Change:
     )
     finished = await run.finish(made, list(state["passages"].values()))
     return Change(answer=finished.model_dump(mode="json"))
+
+
+def _computed(state: PlanState) -> dict[str, list[str]]:
+    """Computed values, with the figures that they were computed from."""
+    return {
+        outcome["answer"]: [str(value) for value in variables.values()]
+        for outcome in state["outcomes"].values()
+        if outcome.get("status") == "done"
+        and "answer" in outcome
+        and isinstance(variables := outcome.get("input", {}).get("variables"), dict)
+    }
 
 
 def _raise_if_failed(state: PlanState) -> None:
