@@ -16,13 +16,11 @@ from typing import Any
 QUESTION = "How high is twice the Harbour Tower?"
 
 SCRIPT: dict[str, Any] = {
+    "route": {"skill": "tool_executor.calculate"},
+    "judge": {"asked": "height", "told": "height", "same": "yes"},
     "text": "The Harbour Tower is 38 metres high, and twice is 76.",
-    "fill": {"start": "Ada Berg", "end": "Harbour Works"},
     "figures": {"figures": [{"name": "height", "value": "38"}], "formula": "height * 2"},
 }
-TOOLS = ("graph.paths", "tool_executor.calculate")
-"""What the model names in turn when it looks at its answer again."""
-
 USAGE = {"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20}
 
 
@@ -58,10 +56,6 @@ class Answers(BaseHTTPRequestHandler):
 
     def answer(self, form: str, asked: dict[str, Any]) -> Any:
         """What a request is answered with; None where the script has nothing."""
-        if form == "decide":
-            schema = asked["response_format"]["json_schema"]["schema"]
-            choices = schema["properties"]["how"]["enum"]
-            return {"how": next((each for each in TOOLS if each in choices), "stated")}
         return SCRIPT.get(form)
 
     def _embeddings(self, given: str | list[str]) -> dict[str, Any]:

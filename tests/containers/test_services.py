@@ -71,7 +71,11 @@ async def test_a_task_goes_through_all_six_services(
     await motet.call("retriever.ingest", {"documents": [DOCUMENT]})
     recording = tmp_path / "question.wav"
     recording.write_bytes(wav(babble(3)))
-    task = Task(goal="Answer the question.", inputs=(await motet.attach(recording),))
+    task = Task(
+        goal="Answer the question.",
+        inputs=(await motet.attach(recording),),
+        retrieval="hybrid_graph",
+    )
     handle = await motet.submit(task)
     record = await handle.result(120)
     assert record.state == TaskState.SUCCEEDED, record.fault

@@ -31,7 +31,8 @@ class SlowAnswers(scripted_server.Answers):
             return super().answer(form, asked)
         skill, seconds = goals[-1]
         answers = {
-            "decide": {"how": skill},
+            "route": {"skill": skill},
+            "judge": {"asked": "print", "told": "none", "same": "no"},
             "fill": {"text": "a poster", "seconds": int(seconds)},
             "text": "It is printed.",
         }

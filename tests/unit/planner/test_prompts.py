@@ -53,10 +53,13 @@ async def test_a_tenants_prompt_takes_the_place_of_the_built_in_one(tmp_path: Pa
     own.write_text(
         "---\nname: reply\nversion: 7\npurpose: Ours.\n---\n# user\nAnswer in rhyme. $form"
     )
-    model = ScriptedModel({"text": "The tower is 38 metres high."}, profile="small")
+    model = ScriptedModel(
+        {"route": {"skill": "retriever.search"}, "text": "The tower is 38 metres high."},
+        profile="small",
+    )
     call = FakeCall({"retriever.search": gives(passage("The tower is 38 metres high."))})
 
     bench = Bench(settings=PlannerSettings(prompts_dir=tmp_path))
     await bench.answer("How high is the tower?", call, model)
 
-    assert "Answer in rhyme." in model.asked[0].last
+    assert "Answer in rhyme." in model.asked[-1].last

@@ -16,11 +16,19 @@ GUESTS = passage(
 )
 
 
+SEARCHED = {"skill": "retriever.search"}
+COMPUTED = {"skill": "tool_executor.calculate"}
+
+
+def judged(same: str) -> dict[str, str]:
+    return {"asked": "what", "told": "what", "same": same}
+
+
 def small(answers: Mapping[str, Any]) -> ScriptedModel:
-    return ScriptedModel(answers, profile="small")
+    return ScriptedModel({"route": SEARCHED, "judge": judged("yes"), **answers}, profile="small")
 
 
-async def test_a_fact_that_a_passage_states_takes_one_request() -> None:
+async def test_a_fact_that_a_passage_states_takes_one_answer() -> None:
     said = "In 2023 412 guests came to the summer school."
     model = small({"text": said})
     call = FakeCall({"retriever.search": gives(GUESTS)})
@@ -29,7 +37,7 @@ async def test_a_fact_that_a_passage_states_takes_one_request() -> None:
 
     assert answer.text == "In 2023 412 guests came to the summer school [1]."
     assert [each.supported for each in answer.citations] == [True]
-    assert [asked.name for asked in model.asked] == ["text"]
+    assert [asked.name for asked in model.asked] == ["route", "text"]
     assert [made[2]["query"] for made in call.made] == [
         "How many guests came to the summer school?"
     ]
@@ -37,11 +45,15 @@ async def test_a_fact_that_a_passage_states_takes_one_request() -> None:
 
 
 async def test_all_requests_begin_alike() -> None:
-    model = small({"decide": {"how": "stated"}, "text": "It was a crowd."})
+    figures = {"figures": [{"name": "one", "value": "412"}], "formula": "one * 2"}
+    model = small({"route": COMPUTED, "figures": figures, "text": "It was 824."})
+    call = FakeCall(
+        {"retriever.search": gives(GUESTS), "tool_executor.calculate": lambda _: {"value": "824"}}
+    )
 
-    await Bench().answer("How many came?", FakeCall({"retriever.search": gives(GUESTS)}), model)
+    await Bench().answer("How many came?", call, model)
 
-    first, second = (asked.messages for asked in model.asked)
+    first, second = (asked.messages for asked in model.asked[1:3])
     assert first[0] == second[0]
     shared = first[1][1].rindex("How many came?")
     assert shared > 100
@@ -55,7 +67,7 @@ async def test_a_tool_computes_over_figures_that_the_model_points_at() -> None:
     }
     model = small(
         {
-            "decide": {"how": "tool_executor.calculate"},
+            "route": COMPUTED,
             "figures": figures,
             "text": "126 more guests came.",
         }
@@ -82,7 +94,7 @@ async def test_figures_that_are_nowhere_are_asked_for_again_and_then_the_passage
     wrong = {"figures": [{"name": "all", "value": "2024538"}], "formula": "all"}
     model = small(
         {
-            "decide": {"how": "tool_executor.calculate"},
+            "route": COMPUTED,
             "figures": [wrong, wrong],
             "text": "2024538 guests came.",
         }
@@ -102,7 +114,7 @@ async def test_constants_that_people_use_are_no_mistake() -> None:
     reply = {"figures": [{"name": "annual", "value": "42,000 euros"}], "formula": "annual / 12"}
     model = small(
         {
-            "decide": {"how": "tool_executor.calculate"},
+            "route": COMPUTED,
             "figures": reply,
             "text": "3,500 euros a month.",
         }
@@ -124,7 +136,7 @@ async def test_what_is_missing_is_searched_for_in_the_models_words() -> None:
     second = passage("Ada Brown leads the optics workshop.", id="p2", source="b.md")
     model = small(
         {
-            "decide": {"how": "missing"},
+            "judge": judged("no"),
             "look": {"query": "who leads the optics workshop"},
             "text": ["The passages do not say it.", "Ada Brown leads the optics workshop."],
         }
@@ -145,7 +157,12 @@ async def test_what_is_missing_is_searched_for_in_the_models_words() -> None:
 
 async def test_a_skill_of_another_agent_is_chosen_by_its_card() -> None:
     model = small(
-        {"decide": {"how": "weather.now"}, "fill": {"city": "Lund"}, "text": "It is clear."}
+        {
+            "route": {"skill": "weather.now"},
+            "judge": judged("no"),
+            "fill": {"city": "Lund"},
+            "text": "It is clear.",
+        }
     )
     call = FakeCall({"retriever.search": gives(GUESTS), "weather.now": lambda _: {"sky": "clear"}})
 
@@ -157,7 +174,7 @@ async def test_a_skill_of_another_agent_is_chosen_by_its_card() -> None:
 
 async def test_without_a_search_the_model_chooses_among_the_skills() -> None:
     model = small(
-        {"decide": {"how": "weather.now"}, "fill": {"city": "Lund"}, "text": "It is clear."}
+        {"route": {"skill": "weather.now"}, "fill": {"city": "Lund"}, "text": "It is clear."}
     )
     call = FakeCall({"weather.now": lambda _: {"sky": "clear"}}, agents=[WEATHER])
 
@@ -171,5 +188,45 @@ async def test_a_search_that_fails_fails_the_task() -> None:
         await Bench().answer(
             "How many?",
             FakeCall({}, agents=[SEARCH, CALCULATE]),
-            small({"decide": {"how": "stated"}}),
+            small({}),
         )
+
+
+async def test_what_no_passage_gives_is_said_and_not_guessed() -> None:
+    model = small(
+        {
+            "judge": judged("no"),
+            "look": {"query": "price of the garden"},
+            "text": ["It costs a lot of money.", "It costs much.", "The price is not given."],
+        }
+    )
+    call = FakeCall({"retriever.search": gives(GUESTS)})
+
+    answer = await Bench().answer("What does the garden cost?", call, model)
+
+    assert (answer.answered, answer.text) == (False, "The price is not given.")
+    assert answer.citations == ()
+
+
+async def test_a_computed_value_is_cited_by_the_passages_that_have_its_figures() -> None:
+    first = passage("In 2023 412 guests came.")
+    second = passage("In 2024 538 guests came.", id="p2", source="b.md")
+    names = [{"name": "later", "value": "538"}, {"name": "earlier", "value": "412"}]
+    model = small(
+        {
+            "route": COMPUTED,
+            "figures": {"figures": names, "formula": "later - earlier"},
+            "text": "126 more guests came.",
+        }
+    )
+    call = FakeCall(
+        {
+            "retriever.search": gives(first, second),
+            "tool_executor.calculate": lambda _: {"value": "126", "exact": True},
+        }
+    )
+
+    answer = await Bench().answer("How many more guests came?", call, model)
+
+    assert {citation.source for citation in answer.citations} == {"a.md", "b.md"}
+    assert [citation.supported for citation in answer.citations] == [True, True]

@@ -19,10 +19,13 @@ async def test_a_task_begins_with_what_was_read() -> None:
 
     cards = [SEARCH, CALCULATE]
     await warm(Preparing(), lambda: catalogue_of(cards, own="planner"))
-    model = ScriptedModel({"text": "The tower is 38 metres high."}, profile="small")
+    model = ScriptedModel(
+        {"route": {"skill": "retriever.search"}, "text": "The tower is 38 metres high."},
+        profile="small",
+    )
     call = FakeCall(
         {"retriever.search": gives(passage("The tower is 38 metres high."))}, agents=cards
     )
     await Bench().answer("How high is the tower?", call, model)
 
-    assert model.asked[0].messages[: len(read[0])] == tuple(read[0])
+    assert model.asked[-1].messages[: len(read[0])] == tuple(read[0])

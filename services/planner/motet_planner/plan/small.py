@@ -163,7 +163,7 @@ class Small:
             if not _is_done(step, state):
                 return {**draft, "open": [query], "next": [step]}
         text = await self._said("absent", state, run, _ABSENT_TOKENS)
-        return Draft(text=text, answered=False, quotes=[], open=[state["goal"]])
+        return Draft(text=text, answered=False, quotes=[], open=[])
 
     async def _said(self, task: str, state: PlanState, run: Run, limit: int) -> str:
         run.call.check()
