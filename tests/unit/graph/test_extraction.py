@@ -116,3 +116,11 @@ async def test_what_the_model_makes_up_is_left_out() -> None:
 def test_a_pronoun_stands_for_what_was_spoken_of(text: str, subject: str) -> None:
     found = OfflineExtractor().read(GraphPassage(id="1", text=text, title="Tower"))
     assert subject in {each.subject for each in found.statements if each.object == "Ana Roth"}
+
+
+def test_the_word_that_begins_a_sentence_is_no_part_of_a_name_that_the_title_has() -> None:
+    text = "Launching Orla took three tugs. Visiting Lund was easier."
+    found = OfflineExtractor().read(GraphPassage(id="1", text=text, title="The Orla barge"))
+
+    assert "Orla" in found.names
+    assert "Launching Orla" not in found.names

@@ -14,7 +14,7 @@ its spelling; the rest is found when the graph is looked at, see `motet_graph.un
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import NamedTuple
 
 import regex
@@ -85,17 +85,29 @@ class OfflineExtractor:
 def _read(text: str, title: str, language: str | None) -> Iterator[tuple[str, list[_Found]]]:
     """The sentences, each with its names in order, none within another."""
     every = name_spans(text, language, eager=True)
+    titled = {span.text for span in name_spans(title, language)}
     begin = 0
     for sentence in sentences(text, language):
         begin = text.index(sentence, begin)
         end = begin + len(sentence)
         inside = [
-            Token(span.text, span.start - begin, span.end - begin)
+            _untied(Token(span.text, span.start - begin, span.end - begin), titled)
             for span in every
             if begin <= span.start and span.end <= end
         ]
         yield sentence, _found(sentence, title, inside)
         begin = end
+
+
+def _untied(span: Token, titled: Set[str]) -> Token:
+    """A name without the word that begins its sentence, where the title has the rest as a name.
+
+    That word has a capital whatever it is: `Building Lyra cost a million`.
+    """
+    rest = span.text.partition(" ")[2]
+    if span.start or rest not in titled:
+        return span
+    return Token(rest, span.end - len(rest), span.end)
 
 
 def _found(sentence: str, title: str, spans: Sequence[Token]) -> list[_Found]:
