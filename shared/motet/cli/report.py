@@ -88,7 +88,7 @@ def _citation(console: Console, citation: Citation) -> list[RenderableType]:
         f"  {citation.source}",
         (f", {_place(citation)}", "dim"),
     )
-    if not citation.supported:
+    if citation.supported is False:
         where.append("  not found in the passage", style="yellow")
     quote = " ".join(citation.quote.split())
     if len(quote) > _QUOTE:

@@ -25,7 +25,7 @@ from motet_planner.catalogue import Skill, transcriber_of
 from motet_planner.evidence import heading_of
 from motet_planner.plan.doubts import doubt_of
 from motet_planner.plan.steps import as_steps
-from motet_planner.plan.view import results_of, shown_evidence, shown_results
+from motet_planner.plan.view import marked, results_of, shown_evidence, shown_results
 from motet_planner.run import Run
 from motet_planner.state import Draft, Outcome, PlanState, StepData
 
@@ -128,7 +128,7 @@ class Small:
 
         What a path between named things states is an answer by itself.
         """
-        if connection := _connection(state):
+        if connection := _connection(state, run):
             await run.call.stream(connection)
             return Draft(text=connection, answered=True, quotes=[], open=[])
         draft = await self._draft(state, run)
@@ -297,13 +297,19 @@ def _with_tool(draft: Draft, tool: str, state: PlanState) -> Draft:
     return {**draft, "open": [tool], "next": [{"skill": tool, "what": state["goal"]}]}
 
 
-def _connection(state: PlanState) -> str:
-    """What a path states, in the documents' words; empty where no skill gave one."""
+def _connection(state: PlanState, run: Run) -> str:
+    """What a path states, in the documents' words and with marks; empty where no skill gave one."""
+    marks = {passage["id"]: mark for mark, passage in marked(state, run).items()}
     for outcome in state["outcomes"].values():
-        output = outcome.get("output")
-        told = outcome.get("answer")
-        if told and isinstance(output, dict) and "paths" in output:
-            return f"{told.replace('; ', '. ')}."
+        output: Any = outcome.get("output")
+        paths: list[dict[str, Any]] = output.get("paths", []) if isinstance(output, dict) else []
+        told: list[str] = []
+        for each in paths[0]["statements"] if paths else []:
+            said = " ".join(str(each[part]) for part in ("subject", "predicate", "object"))
+            cited = "".join(f"[{marks[key]}]" for key in each["passages"] if key in marks)
+            told.append(f"{said} {cited}.")
+        if told:
+            return " ".join(told)
     return ""
 
 
