@@ -46,7 +46,7 @@ class Example(BaseModel):
         for wanted in self.expect.contains:
             if not _has(answer.text, wanted):
                 return f"the answer lacks {wanted!r}"
-        cited = {citation.source for citation in answer.citations if citation.supported is not False}
+        cited = {each.source for each in answer.citations if each.supported is not False}
         for source in self.expect.sources:
             if source not in cited:
                 return f"{source} is not cited"
