@@ -16,11 +16,11 @@ from typing import Any
 QUESTION = "How high is twice the Harbour Tower?"
 
 SCRIPT: dict[str, Any] = {
-    "route": {"skill": "tool_executor.calculate"},
-    "judge": {"asked": "height", "told": "height", "same": "yes"},
+    "worked_out": {"answer": "worked out"},
+    "route": {"skill": "retriever.search"},
     "text": "The Harbour Tower is 38 metres high, and twice is 76.",
-    "figures": {"figures": [{"name": "height", "value": "38"}], "formula": "height * 2"},
 }
+SCRIPT_ASKED, COMPUTATION = "Python", "height = 38\nanswer = height * 2"
 USAGE = {"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20}
 
 
@@ -56,6 +56,8 @@ class Answers(BaseHTTPRequestHandler):
 
     def answer(self, form: str, asked: dict[str, Any]) -> Any:
         """What a request is answered with; None where the script has nothing."""
+        if form == "text" and SCRIPT_ASKED in asked["messages"][-1]["content"]:
+            return COMPUTATION
         return SCRIPT.get(form)
 
     def _embeddings(self, given: str | list[str]) -> dict[str, Any]:

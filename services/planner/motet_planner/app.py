@@ -14,14 +14,13 @@ from faststream.annotations import ContextRepo
 from opentelemetry import trace
 
 from motet.agent import Agent, Call
-from motet.bus import Bucket, Bus, Registry
+from motet.bus import Bucket, Bus
 from motet.errors import FaultError
 from motet.messages import Answer, Task, TaskState
 from motet.models import ChatModel, chat_model
 from motet.settings import Settings, load_settings
 from motet.telemetry import names
 from motet_planner.brief import Brief, brief_of, leave
-from motet_planner.catalogue import catalogue_of
 from motet_planner.checkpoints import KeyValueCheckpointer
 from motet_planner.choosing import Choice, choose
 from motet_planner.plan.graph import Graph, build, carry_out
@@ -54,24 +53,19 @@ async def resources(
         if scripted is None:
             stack.push_async_callback(model.close)
             if own.warm_up and model.provider == "local":
-                await stack.enter_async_context(_warming(model, bus))
+                await stack.enter_async_context(_warming(model))
         yield
 
 
 @asynccontextmanager
-async def _warming(model: ChatModel, bus: Bus) -> AsyncGenerator[None]:
+async def _warming(model: ChatModel) -> AsyncGenerator[None]:
     """Warms the model up beside whatever comes; ended with the service."""
-    registry = Registry(bus)
-    await registry.start()
-    warming = asyncio.create_task(
-        warm(model, lambda: catalogue_of(registry.cards(), own="planner"))
-    )
+    warming = asyncio.create_task(warm(model))
     try:
         yield
     finally:
         warming.cancel()
         await asyncio.gather(warming, return_exceptions=True)
-        await registry.stop()
 
 
 agent = Agent("planner", "Plans tasks, delegates their steps, and answers.", lifespan=resources)

@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from motet.messages import Citation
-from motet.text.numbers import quantities
+from motet.text.numbers import values
 from motet.text.sentences import sentences
 from motet.text.support import Degree, Evidence, support_of
 from motet.text.words import coverage
 from motet_planner.evidence import PassageData, heading_of
 
-__all__ = ["Cited", "cite"]
+__all__ = ["Cited", "cite", "literal"]
 
 _MARK = r"(?:p[0-9a-f]{6}|\d{1,3})"
 _MARKS = re.compile(rf"[ \t]*[\[(]({_MARK}(?:[\],;\s\[]+{_MARK})*)[\])]")
@@ -132,11 +132,11 @@ def _attributed(
         at = text.find(statement, last)
         if at < 0 or not statement.strip(" .!?"):
             continue
-        told = {each.value for each in quantities(statement)}
+        told = values(statement)
         figures = [
             figure
-            for value, from_ in computed.items()
-            if told & {each.value for each in quantities(value)}
+            for result, from_ in computed.items()
+            if told & values(result)
             for figure in from_
         ]
         if figures:
@@ -145,6 +145,7 @@ def _attributed(
             marks = []
         else:
             marks = [each for each in [_supporting(statement, held, quotes)] if each is not None]
+            marks = marks or list(quotes)
         if not marks:
             continue
         for mark in marks:
@@ -187,9 +188,9 @@ def _having(figures: Sequence[str], held: _Held) -> list[str]:
     """The marks of passages that have figures: for each the first one."""
     found: dict[str, None] = {}
     for figure in figures:
-        wanted = {each.value for each in quantities(figure)}
+        wanted = values(figure)
         for mark, passage in held.passages.items():
-            if wanted & {each.value for each in quantities(_words(passage))}:
+            if wanted & values(_words(passage)):
                 found[mark] = None
                 break
     return list(found)
@@ -206,10 +207,10 @@ def _words(passage: PassageData) -> str:
 
 def _citation(number: int, use: _Use, quotes: Sequence[str], held: _Held) -> Citation:
     passage, said = use.passage, " ".join((*use.statements, *use.figures))
-    literal = [found for quote in quotes if (found := _literal(quote, passage["text"]))]
+    found = [words for quote in quotes if (words := literal(quote, passage["text"]))]
     degrees = [held.degree(each, *marks) for each, marks in use.statements.items() if each]
     supported: bool | None = None
-    if Degree.WRONG in degrees or len(literal) < len(quotes):
+    if Degree.WRONG in degrees or len(found) < len(quotes):
         supported = False
     elif (degrees or use.figures) and all(each == Degree.FULL for each in degrees):
         supported = True
@@ -218,7 +219,7 @@ def _citation(number: int, use: _Use, quotes: Sequence[str], held: _Held) -> Cit
         passage_id=passage["id"],
         source=passage["source"],
         title=passage["title"],
-        quote=_fitting(literal or sentences(passage["text"]), said) or passage["text"],
+        quote=_fitting(found or sentences(passage["text"]), said) or passage["text"],
         start=passage.get("start", 0),
         end=passage.get("end", 0),
         start_s=passage.get("start_s"),
@@ -233,10 +234,16 @@ def _fitting(candidates: Sequence[str], said: str) -> str:
     return max(stripped, key=lambda each: coverage(said, each), default="")
 
 
-def _literal(quote: str, text: str) -> str:
-    """The part of a text that a quote repeats letter by letter, but for spaces; empty for none."""
+def literal(quote: str, text: str) -> str:
+    """The part of a text that a quote repeats letter by letter, but for spaces; empty for none.
+
+    A figure is not found within a longer one.
+    """
     words = unicodedata.normalize("NFC", quote).strip(" .…\"'“”„«»").split()
     if not words:
         return ""
-    found = re.search(r"\s+".join(map(re.escape, words)), unicodedata.normalize("NFC", text))
+    pattern = r"\s+".join(map(re.escape, words))
+    pattern = rf"(?<!\d){pattern}" if words[0][0].isdigit() else pattern
+    pattern = rf"{pattern}(?!\d)" if words[-1][-1].isdigit() else pattern
+    found = re.search(pattern, unicodedata.normalize("NFC", text))
     return found[0] if found else ""

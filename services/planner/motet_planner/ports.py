@@ -52,7 +52,8 @@ class Model(Protocol):
         messages: Sequence[tuple[str, str]],
         *,
         max_tokens: int,
-        heard: Callable[[str], Awaitable[None]],
+        stop: Sequence[str] | None = None,
+        heard: Callable[[str], Awaitable[None]] | None = None,
     ) -> str:
         """The model's reply, also piece by piece; messages are pairs of role and content."""
         ...

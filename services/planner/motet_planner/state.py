@@ -33,8 +33,6 @@ class StepData(TypedDict):
     """The skill's input where it was planned; left out where the results of other steps decide."""
     strategy: NotRequired[str]
     """How a search looks; left out where whoever searches decides."""
-    proposed: NotRequired[str]
-    """Of the first search: the skill that the goal alone seems to call for."""
 
 
 class Outcome(TypedDict, total=False):
@@ -63,8 +61,8 @@ class Draft(TypedDict):
     open: list[str]
     """What is still to be found, in the model's words."""
     next: NotRequired[list[dict[str, Any]]]
-    """Steps that the model would take next, as pairs of `skill` and `what`; left out where a plan
-    decides."""
+    """Steps that the model would take next: `skill`, `what`, and `input` where it is known; left
+    out where a plan decides."""
 
 
 def _merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:

@@ -6,10 +6,9 @@ mesh starts need not be read while somebody waits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
-from motet_planner.catalogue import Catalogue
 from motet_planner.prompts import PROMPTS
 
 __all__ = ["Preparing", "warm"]
@@ -22,7 +21,6 @@ class Preparing(Protocol):
         """Reads all but the last message."""
 
 
-async def warm(model: Preparing, catalogue: Callable[[], Catalogue]) -> None:
-    """Has a model read the instructions; they list the skills, so it waits for all to join."""
-    shared = PROMPTS.load("passages").messages(skills=catalogue().shown())
-    await model.prepare([*shared, ("user", "")])
+async def warm(model: Preparing) -> None:
+    """Has a model read the instructions and examples that a small one's tasks begin with."""
+    await model.prepare(PROMPTS.load("worked_out").messages(goal=""))

@@ -3,13 +3,15 @@
 Most of what a small model is asked is the same each time: instructions and worked examples, then
 one message that varies. On two cores reading such a beginning takes seconds. llama.cpp's server
 can write what it made of it (keys and values, about 28 KB a token for the 1.5B model) to a file
-and read it back in milliseconds, also in a later run.
+and read it back in milliseconds, also in a later run. While the server runs, it keeps what it read
+in memory by itself, and more than a beginning: a file is for the first time only.
 
 Invariants:
 
 - A beginning is every message but the last. Its file is named by a hash of the model's name and
   its text, so a changed prompt never meets an old state; nothing of the last message is kept.
 - One request is under way at a time, since the state is the server's one slot.
+- What the slot had is put into the server's memory before a file takes its place.
 - A server that cannot do this (no llama.cpp, no folder) is asked as if this did not exist; one that
   is still loading its model can, later.
 """
@@ -42,6 +44,8 @@ _TIMEOUT_S = 120.0
 _ASK_EVERY_S = 0.25
 _NEVER = {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}
 """What a server answers that keeps no beginnings."""
+_OTHER = [{"role": "user", "content": ""}]
+"""A prompt unlike any other, at which the server moves what its slot has to its memory."""
 
 
 class Beginnings:
@@ -53,7 +57,7 @@ class Beginnings:
         self._model = model
         self._client = client
         self._one = asyncio.Lock()
-        self._loaded = ""
+        self._loaded = set[str]()
         self._supported = True
 
     @asynccontextmanager
@@ -65,8 +69,7 @@ class Beginnings:
             return
         async with self._one:
             name = self._name(beginning)
-            if name != self._loaded and self._supported:
-                self._loaded = ""
+            if name not in self._loaded and self._supported:
                 await self._load(name, beginning)
             yield
 
@@ -100,6 +103,8 @@ class Beginnings:
         import httpx
 
         try:
+            if self._loaded:
+                await self._read(_OTHER)
             status = await self._slot("restore", name)
             if status == HTTPStatus.BAD_REQUEST:  # there is no such file yet
                 await self._read(beginning)
@@ -108,7 +113,7 @@ class Beginnings:
             log.debug("the beginning of a prompt was not prepared: %s", error)
             return
         if status == HTTPStatus.OK:
-            self._loaded = name
+            self._loaded.add(name)
         else:
             log.debug("the beginning of a prompt was not prepared (%d)", status)
             self._supported = status not in _NEVER

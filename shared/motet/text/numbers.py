@@ -27,7 +27,7 @@ from motet.text.numerals import MAX_DIGITS, NUMERAL, ascii_digits, readings
 from motet.text.quantity import Kind, Quantity
 from motet.text.words import Token, tokens
 
-__all__ = ["Kind", "Quantity", "quantities"]
+__all__ = ["Kind", "Quantity", "quantities", "values"]
 
 _Meaning = TypeVar("_Meaning")
 
@@ -65,6 +65,19 @@ def quantities(text: str, language: str | None = None) -> list[Quantity]:
     found += _outside(found, _in_words(plain, data))
     found.sort(key=lambda quantity: quantity.start)
     return [replace(each, literal=text[each.start : each.end]) for each in found]
+
+
+def values(text: str) -> set[Decimal]:
+    """All values that the numbers of a text may be taken for, with and without a scale after them.
+
+    Of `26.1 million` that is 26,100,000 and 26.1.
+    """
+    found: set[Decimal] = set()
+    for each in quantities(text):
+        found.update((each.value, *each.alternatives))
+        if digits := NUMERAL.search(each.literal):
+            found.update(bare.value for bare in quantities(digits[0])[:1])
+    return found
 
 
 def _outside(taken: list[Quantity], found: Iterator[Quantity]) -> list[Quantity]:

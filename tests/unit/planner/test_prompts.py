@@ -54,7 +54,7 @@ async def test_a_tenants_prompt_takes_the_place_of_the_built_in_one(tmp_path: Pa
         "---\nname: reply\nversion: 7\npurpose: Ours.\n---\n# user\nAnswer in rhyme. $form"
     )
     model = ScriptedModel(
-        {"route": {"skill": "retriever.search"}, "text": "The tower is 38 metres high."},
+        {"worked_out": {"answer": "stated"}, "text": "The tower is 38 metres high."},
         profile="small",
     )
     call = FakeCall({"retriever.search": gives(passage("The tower is 38 metres high."))})

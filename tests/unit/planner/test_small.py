@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from motet.errors import FaultError
+from motet.messages import FaultType
 from motet.testing import ScriptedModel
 from tests.unit.planner.scripted import CALCULATE, SEARCH, WEATHER, Bench, FakeCall, gives, passage
 
@@ -17,15 +18,16 @@ GUESTS = passage(
 
 
 SEARCHED = {"skill": "retriever.search"}
-COMPUTED = {"skill": "tool_executor.calculate"}
-
-
-def judged(same: str) -> dict[str, str]:
-    return {"asked": "what", "told": "what", "same": same}
+WORKED_OUT = {"answer": "worked out"}
 
 
 def small(answers: Mapping[str, Any]) -> ScriptedModel:
-    return ScriptedModel({"route": SEARCHED, "judge": judged("yes"), **answers}, profile="small")
+    usual = {"worked_out": {"answer": "stated"}, "route": SEARCHED}
+    return ScriptedModel({**usual, **answers}, profile="small")
+
+
+def script(*lines: str) -> str:
+    return "\n".join(("```python", *lines, "```"))
 
 
 async def test_a_fact_that_a_passage_states_takes_one_answer() -> None:
@@ -37,7 +39,7 @@ async def test_a_fact_that_a_passage_states_takes_one_answer() -> None:
 
     assert answer.text == "In 2023 412 guests came to the summer school [1]."
     assert [each.supported for each in answer.citations] == [True]
-    assert [asked.name for asked in model.asked] == ["route", "text"]
+    assert [asked.name for asked in model.asked] == ["worked_out", "text"]
     assert [made[2]["query"] for made in call.made] == [
         "How many guests came to the summer school?"
     ]
@@ -45,8 +47,7 @@ async def test_a_fact_that_a_passage_states_takes_one_answer() -> None:
 
 
 async def test_all_requests_begin_alike() -> None:
-    figures = {"figures": [{"name": "one", "value": "412"}], "formula": "one * 2"}
-    model = small({"route": COMPUTED, "figures": figures, "text": "It was 824."})
+    model = small({"worked_out": WORKED_OUT, "text": [script("answer = 412 * 2"), "It was 824."]})
     call = FakeCall(
         {"retriever.search": gives(GUESTS), "tool_executor.calculate": lambda _: {"value": "824"}}
     )
@@ -55,23 +56,13 @@ async def test_all_requests_begin_alike() -> None:
 
     first, second = (asked.messages for asked in model.asked[1:3])
     assert first[0] == second[0]
-    shared = first[1][1].rindex("How many came?")
-    assert shared > 100
+    shared = first[1][1].index(GUESTS["text"]) + len(GUESTS["text"])
     assert first[1][1][:shared] == second[1][1][:shared]
 
 
 async def test_a_tool_computes_over_figures_that_the_model_points_at() -> None:
-    figures = {
-        "figures": [{"name": "later", "value": "538"}, {"name": "earlier", "value": "412"}],
-        "formula": "later - earlier",
-    }
-    model = small(
-        {
-            "route": COMPUTED,
-            "figures": figures,
-            "text": "126 more guests came.",
-        }
-    )
+    written = script("later = 538", "earlier = 412", "answer = later - earlier")
+    model = small({"worked_out": WORKED_OUT, "text": [written, "126 more guests came."]})
     call = FakeCall(
         {
             "retriever.search": gives(GUESTS),
@@ -85,40 +76,66 @@ async def test_a_tool_computes_over_figures_that_the_model_points_at() -> None:
         "expression": "later - earlier",
         "variables": {"later": "538", "earlier": "412"},
     }
-    assert "126" in answer.text
+    assert answer.text == "126 more guests came [1]."
     assert "126" in model.asked[-1].last
     assert answer.data["steps"]["r2s1"]["answer"] == "126"
 
 
-async def test_figures_that_are_nowhere_are_asked_for_again_and_then_the_passages_must_do() -> None:
-    wrong = {"figures": [{"name": "all", "value": "2024538"}], "formula": "all"}
-    model = small(
+async def test_an_answer_that_does_not_say_what_was_computed_gives_way_to_the_computation() -> None:
+    written = script("later = 538", "earlier = 412", "answer = later - earlier")
+    model = small({"worked_out": WORKED_OUT, "text": [written, "116 more guests came."]})
+    call = FakeCall(
         {
-            "route": COMPUTED,
-            "figures": [wrong, wrong],
-            "text": "2024538 guests came.",
+            "retriever.search": gives(GUESTS),
+            "tool_executor.calculate": lambda _: {"value": "126", "exact": True},
         }
     )
+
+    answer = await Bench().answer("How many more guests came in 2024 than in 2023?", call, model)
+
+    assert answer.text == "538 - 412 = 126 [1]"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("all = 2024538", "answer = all / 2"),  # a figure that is nowhere
+        ("answer = 412",),  # nothing to compute
+        ("answer = open('/etc/passwd').read()",),
+        ("412",),
+    ],
+)
+async def test_what_is_no_computation_over_given_figures_leaves_the_passages_to_answer(
+    lines: tuple[str, ...],
+) -> None:
+    said = "In 2023 412 guests came to the summer school."
+    model = small({"worked_out": WORKED_OUT, "text": [script(*lines), said]})
     call = FakeCall({"retriever.search": gives(GUESTS)})
 
-    answer = await Bench().answer("How many guests came?", call, model)
+    answer = await Bench().answer("How many guests came in 2023?", call, model)
 
     assert [made[1] for made in call.made] == ["retriever.search"]
-    assert "Not in the passages: 2024538" in model.asked[3].last
-    assert model.count("text") == 1  # nothing new was found
-    assert answer.text == "2024538 guests came."
+    assert answer.text == "In 2023 412 guests came to the summer school [1]."
+
+
+async def test_a_computation_that_fails_leaves_the_passages_to_answer() -> None:
+    said = "In 2023 412 guests came to the summer school."
+    model = small({"worked_out": WORKED_OUT, "text": [script("answer = 412 / 0"), said]})
+
+    def fails(_: object) -> Any:
+        raise FaultError.of(FaultType.INVALID_INPUT, "A division by zero.")
+
+    call = FakeCall({"retriever.search": gives(GUESTS), "tool_executor.calculate": fails})
+
+    answer = await Bench().answer("How many guests came in 2023?", call, model)
+
+    assert answer.text == "In 2023 412 guests came to the summer school [1]."
 
 
 async def test_constants_that_people_use_are_no_mistake() -> None:
     salary = passage("The annual salary of a junior technician is 42,000 euros.")
-    reply = {"figures": [{"name": "annual", "value": "42,000 euros"}], "formula": "annual / 12"}
-    model = small(
-        {
-            "route": COMPUTED,
-            "figures": reply,
-            "text": "3,500 euros a month.",
-        }
-    )
+    written = script("annual = 42,000", "answer = annual / 12")
+    model = small({"worked_out": WORKED_OUT, "text": [written, "3,500 euros a month."]})
     call = FakeCall(
         {
             "retriever.search": gives(salary),
@@ -131,20 +148,35 @@ async def test_constants_that_people_use_are_no_mistake() -> None:
     assert call.made[-1][2] == {"expression": "annual / 12", "variables": {"annual": "42000"}}
 
 
+async def test_a_figure_with_its_scale_in_words_may_be_taken_without_it() -> None:
+    revenue = passage("Revenue was 24.6 million euros in 2023 and 26.1 million euros in 2024.")
+    written = script("answer = 26.1 - 24.6")
+    model = small({"worked_out": WORKED_OUT, "text": [written, "It grew by 1.5 million euros."]})
+    call = FakeCall(
+        {
+            "retriever.search": gives(revenue),
+            "tool_executor.calculate": lambda _: {"value": "1.5", "exact": True},
+        }
+    )
+
+    answer = await Bench().answer("By how much did revenue grow?", call, model)
+
+    assert answer.text == "It grew by 1.5 million euros [1]."
+
+
 async def test_what_is_missing_is_searched_for_in_the_models_words() -> None:
     first = passage("The Lyra is cared for by the optics workshop.")
     second = passage("Ada Brown leads the optics workshop.", id="p2", source="b.md")
     model = small(
         {
-            "judge": judged("no"),
             "look": {"query": "who leads the optics workshop"},
-            "text": ["The passages do not say it.", "Ada Brown leads the optics workshop."],
+            "text": ["The passages do not say it.", "none", "Ada Brown leads the optics workshop."],
         }
     )
     call = FakeCall(
         {
             "retriever.search": lambda request: {
-                "passages": [second if "leads the" in request["query"] else first]
+                "passages": [second if "optics" in request["query"] else first]
             }
         }
     )
@@ -159,7 +191,6 @@ async def test_a_skill_of_another_agent_is_chosen_by_its_card() -> None:
     model = small(
         {
             "route": {"skill": "weather.now"},
-            "judge": judged("no"),
             "fill": {"city": "Lund"},
             "text": "It is clear.",
         }
@@ -195,9 +226,8 @@ async def test_a_search_that_fails_fails_the_task() -> None:
 async def test_what_no_passage_gives_is_said_and_not_guessed() -> None:
     model = small(
         {
-            "judge": judged("no"),
             "look": {"query": "price of the garden"},
-            "text": ["It costs a lot of money.", "It costs much.", "The price is not given."],
+            "text": ["It costs a lot of money.", "none", "none", "The price is not given."],
         }
     )
     call = FakeCall({"retriever.search": gives(GUESTS)})
@@ -208,17 +238,21 @@ async def test_what_no_passage_gives_is_said_and_not_guessed() -> None:
     assert answer.citations == ()
 
 
+async def test_the_words_that_a_doubtful_answer_stands_on_are_its_quote() -> None:
+    model = small({"text": ["A large crowd of visitors.", "412 guests came to the summer school"]})
+    call = FakeCall({"retriever.search": gives(GUESTS)})
+
+    answer = await Bench().answer("How many pupils were there?", call, model)
+
+    assert (answer.text, answer.answered) == ("A large crowd of visitors [1].", True)
+    assert [each.quote for each in answer.citations] == ["412 guests came to the summer school"]
+
+
 async def test_a_computed_value_is_cited_by_the_passages_that_have_its_figures() -> None:
     first = passage("In 2023 412 guests came.")
     second = passage("In 2024 538 guests came.", id="p2", source="b.md")
-    names = [{"name": "later", "value": "538"}, {"name": "earlier", "value": "412"}]
-    model = small(
-        {
-            "route": COMPUTED,
-            "figures": {"figures": names, "formula": "later - earlier"},
-            "text": "126 more guests came.",
-        }
-    )
+    written = script("answer = 538 - 412")
+    model = small({"worked_out": WORKED_OUT, "text": [written, "126 more guests came."]})
     call = FakeCall(
         {
             "retriever.search": gives(first, second),

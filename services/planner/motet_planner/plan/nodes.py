@@ -19,6 +19,7 @@ from motet_planner.evidence import passages_of
 from motet_planner.faults import raise_if_ending
 from motet_planner.outputs import shown_output
 from motet_planner.plan.profiles import profile_of
+from motet_planner.plan.script import Computation
 from motet_planner.plan.view import marked, results_of
 from motet_planner.retrieval import require, spending_of
 from motet_planner.run import Run
@@ -177,12 +178,11 @@ async def conclude(state: PlanState, runtime: Runtime[Run]) -> Change:
 
 def _computed(state: PlanState) -> dict[str, list[str]]:
     """Computed values, with the figures that they were computed from."""
+    made = (each for each in state["outcomes"].values() if each.get("status") == "done")
     return {
-        outcome["answer"]: [str(value) for value in variables.values()]
-        for outcome in state["outcomes"].values()
-        if outcome.get("status") == "done"
-        and "answer" in outcome
-        and isinstance(variables := outcome.get("input", {}).get("variables"), dict)
+        outcome["answer"]: [str(figure) for figure in Computation.of(given).figures]
+        for outcome in made
+        if "answer" in outcome and "expression" in (given := outcome.get("input", {}))
     }
 
 

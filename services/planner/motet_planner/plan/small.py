@@ -1,9 +1,10 @@
 """Small: plans and answers of a model that is asked one thing at a time.
 
 Passages come first: the goal itself is searched for, and the model answers from whole passages.
-Only where there is a doubt about its answer (see `doubts`), a skill that the goal calls for works
-it out, or the model judges once more whether the passages give what is asked, and words another
-search. It never computes itself: it points at figures, and a tool computes.
+Where the answer has to be worked out, it writes the arithmetic over figures of the passages, and a
+tool computes (see `script`). Only where there is a doubt about its answer (see `doubts`), another
+skill that the goal calls for is used, or the model has to quote what it stands on; where it cannot,
+it words another search.
 
 All requests of a task begin alike (instructions, passages, goal) and differ only in their last
 lines, so a server that caches prefixes reads the passages once: there a small model's time goes.
@@ -13,17 +14,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, cast
 
-from motet.errors import FaultError
-from motet.messages import FaultType
-from motet.text.fencing import fence
-from motet.text.numbers import quantities
-from motet.text.words import coverage
+from motet.text.numbers import values
 from motet_planner.arguments import check_input, described, query_field, search_input
-from motet_planner.catalogue import Skill, transcriber_of
-from motet_planner.evidence import heading_of
-from motet_planner.plan.doubts import doubt_of
+from motet_planner.catalogue import Catalogue, Skill, transcriber_of
+from motet_planner.citing import literal
+from motet_planner.plan.doubts import Doubt, doubt_of
+from motet_planner.plan.script import Computation, computation_of
 from motet_planner.plan.steps import as_steps
 from motet_planner.plan.view import marked, results_of, shown_evidence, shown_results
 from motet_planner.run import Run
@@ -31,50 +30,25 @@ from motet_planner.state import Draft, Outcome, PlanState, StepData
 
 __all__ = ["Small"]
 
+_KIND_TOKENS = 16
 _ROUTE_TOKENS = 32
-_JUDGE_TOKENS = 100
+_SCRIPT_TOKENS = 220
+_SCRIPT_ENDS = ("print(",)
+_QUOTE_TOKENS = 100
 _ABSENT_TOKENS = 80
 _QUERY_TOKENS = 80
 _INPUT_TOKENS = 400
-_MOST_FIGURES = 16
-_TRIES = 2
 _STEPS = 2
 """Steps from which on nothing else is looked up: reading it takes longer than it is worth."""
-_JUDGED, _JUDGED_CHARACTERS = 2, 1200
-"""Passages, and characters of them, that an answer is held against."""
 _RESULTS = "Say all that the results of the tools say."
 _REPORT = 4
 """A report may be so many times as long as a short answer."""
 
-_FIGURES: dict[str, Any] = {
+_WORKED_OUT = "worked out"
+_KIND = {
     "type": "object",
-    "properties": {
-        "figures": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "name": {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,40}$"},
-                    "value": {"type": "string", "minLength": 1, "maxLength": 40},
-                },
-                "required": ["name", "value"],
-                "additionalProperties": False,
-            },
-            "maxItems": _MOST_FIGURES,
-        },
-        "formula": {"type": "string", "minLength": 1, "maxLength": 300},
-    },
-    "required": ["figures", "formula"],
-    "additionalProperties": False,
-}
-_JUDGEMENT = {
-    "type": "object",
-    "properties": {
-        "asked": {"type": "string", "maxLength": 100},
-        "told": {"type": "string", "maxLength": 100},
-        "same": {"type": "string", "enum": ["yes", "no"]},
-    },
-    "required": ["asked", "told", "same"],
+    "properties": {"answer": {"type": "string", "enum": ["stated", _WORKED_OUT]}},
+    "required": ["answer"],
     "additionalProperties": False,
 }
 _LOOK = {
@@ -97,25 +71,18 @@ class Small:
         if not catalogue or (state["passages"] and not state.get("spoken")):
             return []  # There is nobody to ask, or the task's own documents are here, whole.
         what = " ".join(part for part in (state["goal"], state.get("spoken", "")) if part)
-        skill = await self._route(what, run)
-        first = skill if evidence is None else evidence.name
-        steps = as_steps([{"skill": first, "what": what}], catalogue, revision=revision)
-        if skill != first:
-            steps[0]["proposed"] = skill
-        return steps
+        first = await self._route(what, run) if evidence is None else evidence.name
+        return as_steps([{"skill": first, "what": what}], catalogue, revision=revision)
 
     async def input_of(
         self, step: StepData, skill: Skill, state: PlanState, run: Run
     ) -> dict[str, Any]:
-        """The step's words for a search, figures and a formula for a computation, else fields."""
+        """The step's words for a search, what the draft was worked out by, else fields."""
         if query_field(skill) is not None:
             return search_input(skill, step["what"], step, run.settings.passages)
-        if skill.computes:
-            request = await self._computation(state, run)
-        else:
-            request = await self._asked(
-                "fill", _usual(skill), state, run, _INPUT_TOKENS, skill=described(skill)
-            )
+        request = _drafted(step, state) or await self._asked(
+            "fill", _usual(skill), state, run, _INPUT_TOKENS, skill=described(skill)
+        )
         check_input(request, skill)
         return request
 
@@ -131,29 +98,64 @@ class Small:
         if connection := _connection(state, run):
             await run.call.stream(connection)
             return Draft(text=connection, answered=True, quotes=[], open=[])
+        last = state["revision"] > run.settings.max_revisions
+        if not last and (step := await self._worked_out(state, run)) is not None:
+            return Draft(text="", answered=True, quotes=[], open=[step["skill"]], next=[step])
         draft = await self._draft(state, run)
         doubt = doubt_of(draft["text"], state)
-        if doubt is None:
+        if doubt is None or results_of(state):
             return draft
-        last = state["revision"] > run.settings.max_revisions
-        tool = None if last else _proposed(state)
-        if tool is not None and (doubt != "words" or run.catalogue[tool].connects):
+        return await self._doubted(draft, doubt, state, run, last=last)
+
+    async def _doubted(
+        self, draft: Draft, doubt: Doubt, state: PlanState, run: Run, *, last: bool
+    ) -> Draft:
+        """The answer again, with another skill, another search, or that there is none."""
+        again = state.get("draft", {}).get("text")
+        tool = None if last or again else await self._tool(state, run)
+        if tool is not None and run.catalogue[tool].connects:
             return _with_tool(draft, tool, state)
-        judged = doubt != "nothing" and not results_of(state)
-        if results_of(state) or (judged and await self._judged(draft["text"], state, run)):
-            return draft
+        if doubt != "nothing" and (quote := await self._quoted(draft["text"], state, run)):
+            return {**draft, "quotes": [quote]}
         if tool is not None:
             return _with_tool(draft, tool, state)
         return await self._without(draft, state, run, last=last)
 
+    async def _worked_out(self, state: PlanState, run: Run) -> dict[str, Any] | None:
+        """A step that computes, where the answer is not stated but follows from figures."""
+        skill = next((each for each in run.catalogue.values() if each.computes), None)
+        if skill is None or state.get("draft") is not None or not state["passages"]:
+            return None
+        reply = await run.ask("worked_out", _KIND, max_tokens=_KIND_TOKENS, goal=state["goal"])
+        if reply["answer"] != _WORKED_OUT:
+            return None
+        script = await run.model.text(
+            self._messages("script", state, run), max_tokens=_SCRIPT_TOKENS, stop=_SCRIPT_ENDS
+        )
+        computation = computation_of(script)
+        if computation is None or not computation.rests_on(_given(state)):
+            return None
+        return {"skill": skill.name, "what": state["goal"], "input": computation.request}
+
     async def _draft(self, state: PlanState, run: Run) -> Draft:
         """The answer to what there is; the one before where nothing new came."""
-        if (before := state.get("draft")) is not None and not _is_new(state):
+        before = state.get("draft")
+        if before is not None and before["text"] and not _is_new(state):
             text = before["text"]
         else:
             limit = run.settings.answer_tokens * (_REPORT if run.report else 1)
             text = await self._said("reply", state, run, limit)
-        return Draft(text=text, answered=True, quotes=[], open=[])
+        return Draft(text=_with_result(text, state), answered=True, quotes=[], open=[])
+
+    async def _tool(self, state: PlanState, run: Run) -> str | None:
+        """A skill that neither searches nor computes and that the goal calls for, if any."""
+        used = {step["skill"] for step in state["steps"]}
+        evidence = run.catalogue.evidence
+        if all(skill.computes or skill == evidence for skill in _simple(run.catalogue).values()):
+            return None
+        name = await self._route(state["goal"], run)
+        skill = run.catalogue[name]
+        return None if name in used or skill.computes or skill == evidence else name
 
     async def _without(self, draft: Draft, state: PlanState, run: Run, *, last: bool) -> Draft:
         """Another search, or that the passages do not give it."""
@@ -177,7 +179,7 @@ class Small:
         catalogue = run.catalogue
         evidence = catalogue.evidence
         heard = transcriber_of(run.call.cards())  # recordings are taken in beforehand
-        names = [name for name in catalogue if name != heard]
+        names = [name for name in _simple(catalogue) if name != heard]
         schema = {
             "type": "object",
             "properties": {"skill": {"type": "string", "enum": names}},
@@ -202,60 +204,19 @@ class Small:
         )
         return cast("str", reply["skill"])
 
-    async def _judged(self, answer: str, state: PlanState, run: Run) -> bool:
-        """Whether the passages that are nearest to an answer give what is asked.
+    async def _quoted(self, answer: str, state: PlanState, run: Run) -> tuple[str, str] | None:
+        """The words that an answer stands on, with their passage's mark; None where none says it.
 
-        Naming what is asked and what is told before it decides makes a small model say `yes` to the
-        wrong property half as often.
+        Asked to copy them, a small model finds nothing for most of what it made up; asked whether a
+        passage says it, it says `yes` to nearly all.
         """
-        said = f"{state['goal']} {answer}"
-        texts = [f"({heading_of(each)}) {each['text']}" for each in state["passages"].values()]
-        nearest = sorted(texts, key=lambda text: -coverage(said, text))[:_JUDGED]
-        reply = await run.ask(
-            "judge",
-            _JUDGEMENT,
-            max_tokens=_JUDGE_TOKENS,
-            question=state["goal"],
-            text=fence("\n".join(nearest)[:_JUDGED_CHARACTERS], label="text"),
-            answer=answer,
-        )
-        return reply["same"] == "yes"
-
-    async def _computation(self, state: PlanState, run: Run) -> dict[str, Any]:
-        """An expression over figures that stand in the passages, the results or the goal.
-
-        Raises:
-            FaultError: `model_output_invalid` when the model points at none.
-        """
-        told = " ".join(
-            [
-                state["goal"],
-                state.get("context", ""),
-                shown_results(state),
-                *(each["text"] for each in state["passages"].values()),
-            ]
-        )
-        given = {each.value for each in quantities(told)}
-        problem, wrong = "", list[str]()
-        for _ in range(_TRIES):
-            reply = await self._asked(
-                "figures", _FIGURES, state, run, _INPUT_TOKENS, problem=problem
-            )
-            variables: dict[str, str] = {}
-            wrong = []
-            for figure in cast("list[dict[str, str]]", reply["figures"]):
-                values = [each.value for each in quantities(figure["value"])]
-                if values and (values[0] in given or figure["value"] in told):
-                    variables[figure["name"]] = format(values[0], "f")
-                else:
-                    wrong.append(figure["value"])
-            if not wrong:
-                return {"expression": reply["formula"], "variables": variables}
-            problem = f"\nNot in the passages: {', '.join(wrong)}."
-        raise FaultError.of(
-            FaultType.MODEL_OUTPUT_INVALID,
-            f"The model pointed at figures that no passage has: {', '.join(wrong)}.",
-        )
+        run.call.check()
+        messages = self._messages("quote", state, run, answer=answer)
+        words = (await run.model.text(messages, max_tokens=_QUOTE_TOKENS)).strip().strip('"')
+        for mark, passage in marked(state, run).items():
+            if found := literal(words, passage["text"]):
+                return mark, found
+        return None
 
     async def _asked(
         self,
@@ -285,7 +246,7 @@ class Small:
             question,
             wanted,
         ]
-        shared = run.prompt("passages", skills=run.catalogue.shown())
+        shared = run.prompt("passages")
         return [*shared, ("user", "\n\n".join(part for part in parts if part))]
 
 
@@ -313,11 +274,40 @@ def _connection(state: PlanState, run: Run) -> str:
     return ""
 
 
-def _proposed(state: PlanState) -> str | None:
-    """The skill that the goal alone seems to call for, unless it was used."""
-    used = {step["skill"] for step in state["steps"]}
-    named = (step.get("proposed") for step in state["steps"])
-    return next((each for each in named if each is not None and each not in used), None)
+def _drafted(step: StepData, state: PlanState) -> dict[str, Any] | None:
+    """The input that the draft has for a step; None where it is still to be filled in."""
+    draft = state.get("draft")
+    proposed = () if draft is None else draft.get("next", ())
+    return next((each.get("input") for each in proposed if each["skill"] == step["skill"]), None)
+
+
+def _simple(catalogue: Catalogue) -> Catalogue:
+    """The skills that a small model can fill in: what they require are single values."""
+    return Catalogue(skill for skill in catalogue.values() if skill.computes or _is_flat(skill))
+
+
+def _is_flat(skill: Skill) -> bool:
+    properties = skill.schema["properties"]
+    required = (properties.get(name, {}) for name in skill.schema.get("required", ()))
+    return not any(each.get("type") in ("array", "object") or "$ref" in each for each in required)
+
+
+def _given(state: PlanState) -> set[Decimal]:
+    """The numbers of the passages, the conversation and the goal."""
+    passages = (each["text"] for each in state["passages"].values())
+    return values("\n".join([state["goal"], state.get("context", ""), *passages]))
+
+
+def _with_result(text: str, state: PlanState) -> str:
+    """The answer, or the computation as it stands where the answer does not say its result."""
+    for key, result in results_of(state).items():
+        request = state["outcomes"][key].get("input", {})
+        if "expression" not in request:
+            continue
+        computation = Computation.of(request)
+        if not computation.is_told(result["answer"], text):
+            return f"{computation.working} = {result['answer']}"
+    return text
 
 
 def _usual(skill: Skill) -> dict[str, Any]:
@@ -335,9 +325,15 @@ def _usual(skill: Skill) -> dict[str, Any]:
 
 
 def _is_new(state: PlanState) -> bool:
-    """Whether the last plan has brought anything."""
-    latest = (step for step in state["steps"] if step["revision"] == state["revision"])
-    return any(_outcome(step, state).get("status") == "done" for step in latest)
+    """Whether the last plan has brought a result, or a passage that was not there before."""
+    before = [step for step in state["steps"] if step["revision"] < state["revision"]]
+    known = {key for step in before for key in _outcome(step, state).get("passages", ())}
+    latest = (_outcome(step, state) for step in state["steps"] if step not in before)
+    return any(
+        "answer" in each or not known.issuperset(each.get("passages", ()))
+        for each in latest
+        if each.get("status") == "done"
+    )
 
 
 def _is_done(step: Mapping[str, str], state: PlanState) -> bool:
