@@ -12,7 +12,7 @@ from motet.text.numbers import quantities
 from motet.text.support import Degree, support_of
 from motet.text.words import coverage, terms
 from motet_planner.evidence import heading_of
-from motet_planner.plan.view import results_of
+from motet_planner.plan.view import asked, results_of
 from motet_planner.state import PlanState
 
 __all__ = ["Doubt", "doubt_of"]
@@ -28,7 +28,7 @@ _LITTLE = 0.5
 
 def doubt_of(answer: str, state: PlanState) -> Doubt | None:
     """The doubt about an answer; None where a passage or a result says it."""
-    goal = state["goal"]
+    goal = asked(state)
     results = " ".join(each["answer"] for each in results_of(state).values())
     known = f"{goal} {state.get('context', '')} {results}"
     passages = [f"{heading_of(each)}\n{each['text']}" for each in state["passages"].values()]
@@ -43,6 +43,7 @@ def doubt_of(answer: str, state: PlanState) -> Doubt | None:
     saying = [
         text for text in passages if support_of(answer, text, known=known).degree == Degree.FULL
     ]
-    if any(coverage(goal, text) >= _LITTLE for text in saying):
+    question = state.get("spoken") or goal  # what is spoken is the question more often than not
+    if any(coverage(question, text) >= _LITTLE for text in saying):
         return None
     return "words" if terms(answer) - terms(goal) else "nothing"

@@ -24,7 +24,7 @@ from motet_planner.citing import literal
 from motet_planner.plan.doubts import Doubt, doubt_of
 from motet_planner.plan.script import Computation, computation_of
 from motet_planner.plan.steps import as_steps
-from motet_planner.plan.view import marked, results_of, shown_evidence, shown_results
+from motet_planner.plan.view import asked, marked, results_of, shown_evidence, shown_results
 from motet_planner.run import Run
 from motet_planner.state import Draft, Outcome, PlanState, StepData
 
@@ -70,7 +70,7 @@ class Small:
             return as_steps(proposed, catalogue, revision=revision, earlier=state["steps"])
         if not catalogue or (state["passages"] and not state.get("spoken")):
             return []  # There is nobody to ask, or the task's own documents are here, whole.
-        what = " ".join(part for part in (state["goal"], state.get("spoken", "")) if part)
+        what = asked(state)
         first = await self._route(what, run) if evidence is None else evidence.name
         return as_steps([{"skill": first, "what": what}], catalogue, revision=revision)
 
@@ -126,7 +126,7 @@ class Small:
         skill = next((each for each in run.catalogue.values() if each.computes), None)
         if skill is None or state.get("draft") is not None or not state["passages"]:
             return None
-        reply = await run.ask("worked_out", _KIND, max_tokens=_KIND_TOKENS, goal=state["goal"])
+        reply = await run.ask("worked_out", _KIND, max_tokens=_KIND_TOKENS, goal=asked(state))
         if reply["answer"] != _WORKED_OUT:
             return None
         script = await run.model.text(
@@ -135,7 +135,7 @@ class Small:
         computation = computation_of(script)
         if computation is None or not computation.rests_on(_given(state)):
             return None
-        return {"skill": skill.name, "what": state["goal"], "input": computation.request}
+        return {"skill": skill.name, "what": asked(state), "input": computation.request}
 
     async def _draft(self, state: PlanState, run: Run) -> Draft:
         """The answer to what there is; the one before where nothing new came."""
@@ -153,7 +153,7 @@ class Small:
         evidence = run.catalogue.evidence
         if all(skill.computes or skill == evidence for skill in _simple(run.catalogue).values()):
             return None
-        name = await self._route(state["goal"], run)
+        name = await self._route(asked(state), run)
         skill = run.catalogue[name]
         return None if name in used or skill.computes or skill == evidence else name
 
@@ -255,7 +255,7 @@ def _outcome(step: StepData, state: PlanState) -> Outcome:
 
 
 def _with_tool(draft: Draft, tool: str, state: PlanState) -> Draft:
-    return {**draft, "open": [tool], "next": [{"skill": tool, "what": state["goal"]}]}
+    return {**draft, "open": [tool], "next": [{"skill": tool, "what": asked(state)}]}
 
 
 def _connection(state: PlanState, run: Run) -> str:
@@ -295,7 +295,7 @@ def _is_flat(skill: Skill) -> bool:
 def _given(state: PlanState) -> set[Decimal]:
     """The numbers of the passages, the conversation and the goal."""
     passages = (each["text"] for each in state["passages"].values())
-    return values("\n".join([state["goal"], state.get("context", ""), *passages]))
+    return values("\n".join([asked(state), state.get("context", ""), *passages]))
 
 
 def _with_result(text: str, state: PlanState) -> str:

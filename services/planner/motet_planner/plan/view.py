@@ -10,7 +10,12 @@ from motet_planner.evidence import PassageData, mark_of, shown_passages
 from motet_planner.run import Run
 from motet_planner.state import PlanState, StepData
 
-__all__ = ["known_of", "marked", "results_of", "shown_evidence", "shown_results"]
+__all__ = ["asked", "known_of", "marked", "results_of", "shown_evidence", "shown_results"]
+
+
+def asked(state: PlanState) -> str:
+    """The goal, with what is said in the task's recordings: often the question itself."""
+    return " ".join(part for part in (state["goal"], state.get("spoken", "")) if part)
 
 
 def marked(state: PlanState, run: Run) -> dict[str, PassageData]:
