@@ -21,9 +21,10 @@ class PlannerSettings(ServiceSettings):
     """Steps that one plan may have; a longer plan is refused, and the model told so."""
     max_revisions: int = Field(default=2, ge=0, le=10)
     """Times that a plan is made anew after a fault or missing evidence."""
-    passages: int = Field(default=5, ge=1, le=50)
-    """Passages that a search is asked for with the profile `small`, whose model reads some 60
-    tokens a second on two cores."""
+    passages: int = Field(default=3, ge=1, le=50)
+    """Passages that a task's first search is asked for with the profile `small`, whose model reads
+    35 to 60 tokens a second on two cores; a search in other words, or for figures to compute
+    with, is asked for two more."""
     passages_capable: int = Field(default=10, ge=1, le=100)
     """The same with the profile `capable`."""
     answer_tokens: int = Field(default=600, ge=64)

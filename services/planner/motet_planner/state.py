@@ -33,6 +33,8 @@ class StepData(TypedDict):
     """The skill's input where it was planned; left out where the results of other steps decide."""
     strategy: NotRequired[str]
     """How a search looks; left out where whoever searches decides."""
+    proposed: NotRequired[str]
+    """Of the first search: the skill that computes, where the goal seems to call for it."""
 
 
 class Outcome(TypedDict, total=False):

@@ -40,6 +40,8 @@ _QUERY_TOKENS = 80
 _INPUT_TOKENS = 400
 _STEPS = 2
 """Steps from which on nothing else is looked up: reading it takes longer than it is worth."""
+_WIDER = 2
+"""Passages more that a search is asked for in other words, or for figures to compute with."""
 _RESULTS = "Say all that the results of the tools say."
 _REPORT = 4
 """A report may be so many times as long as a short answer."""
@@ -72,14 +74,18 @@ class Small:
             return []  # There is nobody to ask, or the task's own documents are here, whole.
         what = asked(state)
         first = await self._route(what, run) if evidence is None else evidence.name
-        return as_steps([{"skill": first, "what": what}], catalogue, revision=revision)
+        steps = as_steps([{"skill": first, "what": what}], catalogue, revision=revision)
+        if evidence is not None and (computing := await self._computing(what, run)):
+            steps[0]["proposed"] = computing
+        return steps
 
     async def input_of(
         self, step: StepData, skill: Skill, state: PlanState, run: Run
     ) -> dict[str, Any]:
         """The step's words for a search, what the draft was worked out by, else fields."""
         if query_field(skill) is not None:
-            return search_input(skill, step["what"], step, run.settings.passages)
+            more = _WIDER if step["revision"] > 1 or "proposed" in step else 0
+            return search_input(skill, step["what"], step, run.settings.passages + more)
         request = _drafted(step, state) or await self._asked(
             "fill", _usual(skill), state, run, _INPUT_TOKENS, skill=described(skill)
         )
@@ -121,13 +127,22 @@ class Small:
             return _with_tool(draft, tool, state)
         return await self._without(draft, state, run, last=last)
 
-    async def _worked_out(self, state: PlanState, run: Run) -> dict[str, Any] | None:
-        """A step that computes, where the answer is not stated but follows from figures."""
+    async def _computing(self, what: str, run: Run) -> str | None:
+        """The skill that computes, where the answer is not stated but follows from figures."""
         skill = next((each for each in run.catalogue.values() if each.computes), None)
-        if skill is None or state.get("draft") is not None or not state["passages"]:
+        if skill is None:
             return None
-        reply = await run.ask("worked_out", _KIND, max_tokens=_KIND_TOKENS, goal=asked(state))
-        if reply["answer"] != _WORKED_OUT:
+        reply = await run.ask("worked_out", _KIND, max_tokens=_KIND_TOKENS, goal=what)
+        return skill.name if reply["answer"] == _WORKED_OUT else None
+
+    async def _worked_out(self, state: PlanState, run: Run) -> dict[str, Any] | None:
+        """A step that computes, where the passages have the figures for it."""
+        seen = state.get("draft") is not None and not _is_new(state)
+        if seen or results_of(state) or not state["passages"]:
+            return None
+        steps = state["steps"]
+        skill = steps[0].get("proposed") if steps else await self._computing(asked(state), run)
+        if skill is None or run.catalogue.find(skill) is None:
             return None
         script = await run.model.text(
             self._messages("script", state, run), max_tokens=_SCRIPT_TOKENS, stop=_SCRIPT_ENDS
@@ -135,7 +150,7 @@ class Small:
         computation = computation_of(script)
         if computation is None or not computation.rests_on(_given(state)):
             return None
-        return {"skill": skill.name, "what": asked(state), "input": computation.request}
+        return {"skill": skill, "what": asked(state), "input": computation.request}
 
     async def _draft(self, state: PlanState, run: Run) -> Draft:
         """The answer to what there is; the one before where nothing new came."""
