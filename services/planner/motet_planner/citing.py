@@ -243,7 +243,7 @@ def literal(quote: str, text: str) -> str:
     if not words:
         return ""
     pattern = r"\s+".join(map(re.escape, words))
-    pattern = rf"(?<!\d){pattern}" if words[0][0].isdigit() else pattern
-    pattern = rf"{pattern}(?!\d)" if words[-1][-1].isdigit() else pattern
+    pattern = rf"(?<!\d)(?<!\d[.,]){pattern}" if words[0][0].isdigit() else pattern
+    pattern = rf"{pattern}(?![.,]?\d)" if words[-1][-1].isdigit() else pattern
     found = re.search(pattern, unicodedata.normalize("NFC", text))
     return found[0] if found else ""

@@ -44,6 +44,8 @@ _TIMEOUT_S = 120.0
 _ASK_EVERY_S = 0.25
 _NEVER = {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}
 """What a server answers that keeps no beginnings."""
+_MOST_LOADED = 256
+"""Names of beginnings that are remembered; a conversation has a new one with each message."""
 _OTHER = [{"role": "user", "content": ""}]
 """A prompt unlike any other, at which the server moves what its slot has to its memory."""
 
@@ -113,6 +115,8 @@ class Beginnings:
             log.debug("the beginning of a prompt was not prepared: %s", error)
             return
         if status == HTTPStatus.OK:
+            if len(self._loaded) >= _MOST_LOADED:
+                self._loaded.clear()
             self._loaded.add(name)
         else:
             log.debug("the beginning of a prompt was not prepared (%d)", status)

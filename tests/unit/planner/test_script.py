@@ -60,6 +60,12 @@ def test_names_that_stand_for_each_other_end() -> None:
     assert computation_of("a = b + 1\nb = a + 1\nanswer = a + b") is None
 
 
+def test_formulas_that_double_each_other_end_soon() -> None:
+    lines = ["a0 = b + c", *(f"a{n} = a{n - 1} + a{n - 1}" for n in range(1, 50))]
+
+    assert computation_of("\n".join(["b = 1", "c = 2", *lines, "answer = a49 + 1"])) is None
+
+
 def test_the_working_shows_the_figures() -> None:
     made = Computation("(new - old) / old", {"new": Decimal(450), "old": Decimal(400)})
 

@@ -14,12 +14,12 @@ from langgraph.runtime import Runtime
 
 from motet.errors import FaultError
 from motet.messages import Answer, Fault, FaultType, PlanMade, PlannedStep, TaskState
+from motet.text.numbers import values
 from motet_planner.citing import cite
 from motet_planner.evidence import passages_of
 from motet_planner.faults import raise_if_ending
 from motet_planner.outputs import shown_output
 from motet_planner.plan.profiles import profile_of
-from motet_planner.plan.script import Computation
 from motet_planner.plan.view import marked, results_of
 from motet_planner.retrieval import require, spending_of
 from motet_planner.run import Run
@@ -177,10 +177,13 @@ async def conclude(state: PlanState, runtime: Runtime[Run]) -> Change:
 
 
 def _computed(state: PlanState) -> dict[str, list[str]]:
-    """Computed values, with the figures that they were computed from."""
+    """Computed values, with the figures that they were computed from, as they are written."""
     made = (each for each in state["outcomes"].values() if each.get("status") == "done")
     return {
-        outcome["answer"]: [str(figure) for figure in Computation.of(given).figures]
+        outcome["answer"]: [
+            *map(str, given.get("variables", {}).values()),
+            *map(str, values(given["expression"])),
+        ]
         for outcome in made
         if "answer" in outcome and "expression" in (given := outcome.get("input", {}))
     }

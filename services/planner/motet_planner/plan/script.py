@@ -32,6 +32,8 @@ _OPERATORS: Mapping[type[ast.operator], str] = {
 _FUNCTIONS = {"sum", "min", "max", "abs", "mean"}
 """Those that Python's scripts and the tool have in common."""
 _MOST_LINES = 60
+_MOST_OPERATIONS = 200
+"""Names that stand for formulas over each other could grow without an end."""
 
 
 @dataclass
@@ -43,7 +45,10 @@ class Computation:
 
     @classmethod
     def of(cls, request: Mapping[str, Any]) -> Computation:
-        """What a skill that computes was given."""
+        """The computation that `request` asked for.
+
+        A request has points for decimals only, so that of two readings of `1.234` the lesser holds.
+        """
         variables: Mapping[str, Any] = request.get("variables", {})
         found = {name: values(str(value)) for name, value in variables.items()}
         return cls(request["expression"], {name: min(each) for name, each in found.items() if each})
@@ -115,7 +120,7 @@ class _Reader:
             case ast.Name(id=name):
                 text = self._named(name, inside=inside)
             case ast.BinOp(left=left, op=operator, right=right) if type(operator) in _OPERATORS:
-                self.operations += 1
+                self._operate()
                 sign = _OPERATORS[type(operator)]
                 text = " ".join(
                     (self.written(left, inside=True), sign, self.written(right, inside=True))
@@ -128,6 +133,11 @@ class _Reader:
             case _:
                 raise _UnreadableError(ast.unparse(node))
         return text
+
+    def _operate(self) -> None:
+        self.operations += 1
+        if self.operations > _MOST_OPERATIONS:
+            raise _UnreadableError(f"more than {_MOST_OPERATIONS} operations")
 
     def _named(self, name: str, *, inside: bool) -> str:
         if name in self.figures:
@@ -148,7 +158,7 @@ class _Reader:
             return str(len(items))
         if name not in _FUNCTIONS:
             raise _UnreadableError(name)
-        self.operations += 1
+        self._operate()
         given = items if items and len(arguments) == 1 else arguments
         return f"{name}({', '.join(self.written(each) for each in given)})"
 
