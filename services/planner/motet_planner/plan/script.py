@@ -1,4 +1,4 @@
-"""Script: the arithmetic of a few lines of Python that a model wrote, which are never run.
+"""Script: the arithmetic of a few lines of Python that a model wrote; nothing runs them.
 
 Asked for a formula, a small model often writes that of the example. Asked for a script, it does the
 right thing with the right figures. What a tool is given is read from the script's syntax alone:
@@ -55,19 +55,19 @@ class Computation:
 
     @property
     def figures(self) -> set[Decimal]:
-        """All numbers that it computes with."""
+        """All numbers that the expression computes with, named or not."""
         return set(self.variables.values()) | values(self.expression)
 
     def rests_on(self, given: set[Decimal]) -> bool:
-        """Whether its named figures are among those given, and at least one number at all.
+        """Whether the evidence gives all named figures of the computation, and a number at all.
 
-        A number without a name may be any: 12 months, 100 percent, the count of what is averaged.
+        A number without a name may be any: 12 months, 100 percent, how many values are averaged.
         """
         named = set(self.variables.values())
         return named <= given and not self.figures.isdisjoint(given)
 
     def is_told(self, result: str, text: str) -> bool:
-        """Whether a text gives the result, to as many digits as it likes."""
+        """Whether a text gives the result, rounded to as many digits as the text likes."""
         exact = min(values(result), default=None)
         return exact is not None and any(_rounds_to(exact, each) for each in values(text))
 

@@ -116,7 +116,7 @@ class Small:
     async def _doubted(
         self, draft: Draft, doubt: Doubt, state: PlanState, run: Run, *, last: bool
     ) -> Draft:
-        """The answer again, with another skill, another search, or that there is none."""
+        """Keeps a draft that the model can quote for; else proposes a step, or denies it."""
         again = state.get("draft", {}).get("text")
         tool = None if last or again else await self._tool(state, run)
         if tool is not None and run.catalogue[tool].connects:
@@ -340,7 +340,7 @@ def _usual(skill: Skill) -> dict[str, Any]:
 
 
 def _is_new(state: PlanState) -> bool:
-    """Whether the last plan has brought a result, or a passage that was not there before."""
+    """Whether the last plan's steps gave a result, or a passage that no earlier step gave."""
     before = [step for step in state["steps"] if step["revision"] < state["revision"]]
     known = {key for step in before for key in _outcome(step, state).get("passages", ())}
     latest = (_outcome(step, state) for step in state["steps"] if step not in before)
